@@ -1,0 +1,91 @@
+/*
+ * Aggregations: what a cell keeps and how it is added to, merged, read and stored. A new aggregation is one file in
+ * daemon/engine (agg_<name>.c), one row in kpid_aggs (agg.c) and one test; nothing else names a kind of aggregation.
+ *
+ * A cell is `cell_bytes` of zeroed memory, 8-byte aligned, owned by its pane; heap it holds goes with _release.
+ * Merging is commutative and associative, bit for bit, so panes, shards and orders of arrival make no difference.
+ */
+#ifndef KPID_AGG_H
+#define KPID_AGG_H
+
+#include "kpid/buf.h"
+#include "kpid/flow/number.h"
+#include "kpid/pack.h"
+#include "kpid/quantile.h"
+
+/* What the event (or the clock) gives one measure. */
+enum kpid_sample_kind {
+    KPID_SAMPLE_EVENT,      /* every aggregation but the clock's */
+    KPID_SAMPLE_DURATION,   /* clock: a duration of `value` ms ended; weight -1 takes it back */
+    KPID_SAMPLE_MET, KPID_SAMPLE_MISSED,
+    KPID_SAMPLE_OPEN, KPID_SAMPLE_BREACHED, /* clock: steps of a level, weight +1 or -1 */
+    KPID_SAMPLE_WIDEN,      /* clock: widen min and max by `value` again, after some durations were taken back */
+    KPID_SAMPLE_SETTLE      /* clock: this duration can't be taken back any more */
+};
+
+struct kpid_sample {
+    kpid_i128 value;    /* at the measure's scale */
+    uint64_t hash;      /* distinct: murmur64A of the value's bytes */
+    int64_t ts_ms;      /* with the next three: the order of `last` */
+    uint32_t topic, partition;
+    int64_t offset;
+    int32_t weight;     /* 1, or -1 for a clock's correction */
+    enum kpid_sample_kind kind;
+};
+
+/* What does not change from cell to cell of one measure. */
+struct kpid_agg_param {
+    uint8_t scale;       /* of values */
+    bool duration;       /* values are ms: figures are given in seconds, exactly (scale + 3) */
+    struct kpid_quantile_scale quantile;
+};
+
+/* Parts are numbered per aggregation; 0 is what the measure's bare name means. pNN is KPID_PART_P + NN * 10
+ * (p99.9 = KPID_PART_P + 999). */
+#define KPID_PART_P 1000
+
+enum kpid_agg_input { KPID_INPUT_NONE, KPID_INPUT_NUMBER, KPID_INPUT_ANY };
+
+/* What confidence intervals and "nothing" rules need to know of a measure's part. */
+enum kpid_figure {
+    KPID_FIGURE_COUNT,    /* 0 of nothing; Poisson */
+    KPID_FIGURE_DISTINCT, /* 0 of nothing; Poisson */
+    KPID_FIGURE_SUM,      /* 0 of nothing */
+    KPID_FIGURE_MEAN,     /* no data of nothing; normal interval from the variance */
+    KPID_FIGURE_INSTANT,  /* as of the window's end: open, breached */
+    KPID_FIGURE_OTHER     /* no data of nothing: min, max, last, quantiles */
+};
+
+struct kpid_agg {
+    const char *name;
+    enum kpid_agg_input input;
+    size_t cell_bytes;
+    bool levels; /* keeps levels (steps summed from the beginning of time): has merge_level */
+
+    void (*add)(void *cell, const struct kpid_sample *sample, const struct kpid_agg_param *param);
+    void (*merge)(void *into, const void *from, const struct kpid_agg_param *param);
+    void (*merge_level)(void *into, const void *from); /* only the steps of levels; NULL without levels */
+    bool (*stale)(const void *cell);  /* clock: min or max was taken back; NULL: never happens */
+    void (*narrow)(void *cell);       /* clock: min and max back to the settled ones; WIDEN samples follow */
+    void (*release)(void *cell);                       /* heap only; leaves a zeroed cell */
+    size_t (*heap_bytes)(const void *cell);
+    void (*pack)(const void *cell, struct kpid_buf *out); /* canonical */
+    bool (*unpack)(void *cell, struct kpid_unpack *in);   /* into a zeroed cell */
+
+    int (*part)(const char *name, size_t len); /* number of a part, -1: there is none of that name */
+    const char *part_names;                    /* for messages: "n, mean, min, max, pNN" */
+    enum kpid_figure (*figure)(int part);
+    struct kpid_number (*read)(const void *cell, int part, const struct kpid_agg_param *param);
+    uint64_t (*samples)(const void *cell);
+    /* Variance of one observation (n - 1 below), in the published unit squared; negative: not known. */
+    double (*variance)(const void *cell, const struct kpid_agg_param *param);
+    /* Parts published in a snapshot of a KPI that is this measure alone; NULL-terminated, NULL = none. */
+    const char *const *published;
+};
+
+/* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock);
+ * NULL: there is none. _at walks the table (NULL past its end). */
+const struct kpid_agg *kpid_agg_find(const char *name, size_t len);
+const struct kpid_agg *kpid_agg_at(size_t index);
+
+#endif
