@@ -1,0 +1,24 @@
+/*
+ * Bytes -> event: MessagePack (msgpack-c's unpack template with callbacks of our own) and JSON (simdjson on-demand
+ * behind decode/json.h), told apart by the first byte when the source says `auto`. Only the fields that the source
+ * names are extracted; numbers are exact decimals at their field's scale, times are ms. No allocation an event;
+ * nesting is bounded at 32. One decoder belongs to one source and one thread.
+ */
+#ifndef KPID_DECODE_H
+#define KPID_DECODE_H
+
+#include "kpid/flow/event.h"
+#include "kpid/model.h"
+
+struct kpid_decoder;
+
+/* Borrows the source, which must outlive the decoder. Returns, free with _free. */
+struct kpid_decoder *kpid_decoder_new(const struct kpid_source *source);
+void kpid_decoder_free(struct kpid_decoder *decoder);
+
+/* Decodes one message. NONE: *ret is set and valid until the next call (bytes must live as long, strings may point
+ * into them). Any other reason: malformed, *ret is untouched. Never reads behind bytes[len). */
+enum kpid_reason kpid_decode(struct kpid_decoder *decoder, const void *bytes, size_t len,
+                             struct kpid_event *ret) KPID_MUST_CHECK;
+
+#endif

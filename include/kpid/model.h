@@ -1,0 +1,271 @@
+/*
+ * The configuration as one immutable value: what daemon/config makes of a YAML file and everything else reads.
+ * All strings and arrays are owned by the model and live until kpid_model_free; everybody else borrows. Indices
+ * (source, measure, kpi, window) are positions in these arrays and are stable for one model only: what is stored
+ * is named by definition hashes.
+ */
+#ifndef KPID_MODEL_H
+#define KPID_MODEL_H
+
+#include "kpid/agg.h"
+#include "kpid/expr.h"
+#include "kpid/zone.h"
+
+/* ---- sources ------------------------------------------------------------------------------------------------ */
+
+enum kpid_format { KPID_FORMAT_AUTO, KPID_FORMAT_JSON, KPID_FORMAT_MSGPACK };
+enum kpid_time_format { KPID_TIME_AUTO /* an integer is ms, a string RFC 3339 or an integer in ms */,
+                        KPID_TIME_FORMAT_MS, KPID_TIME_FORMAT_S, KPID_TIME_FORMAT_US, KPID_TIME_FORMAT_NS,
+                        KPID_TIME_FORMAT_RFC3339 }; /* S may have a fraction; all are read from strings too */
+enum kpid_field_kind { KPID_FIELD_ANY, KPID_FIELD_NUMBER /* numeric strings are numbers */,
+                       KPID_FIELD_STRING, KPID_FIELD_TIME, KPID_FIELD_BOOL };
+enum kpid_start { KPID_START_EARLIEST, KPID_START_LATEST };
+
+struct kpid_field {
+    char *name;              /* as expressions name it */
+    char **path;             /* keys from the root of the message, n_path of them */
+    size_t n_path;
+    uint8_t kind;            /* enum kpid_field_kind */
+    uint8_t time_format;     /* enum kpid_time_format, for times */
+    uint8_t scale;           /* of numbers; times 0 */
+    bool round;              /* round: half_even */
+};
+
+struct kpid_pair {
+    char *key, *value;
+};
+
+struct kpid_source {
+    char *name;
+    char **topics;
+    size_t n_topics;
+    char *key;               /* field that the topics are keyed by, NULL if not said */
+    uint8_t format, start;
+    struct kpid_field *fields; /* KPID_SLOT_TYPE, _TS, _ID, then those that expressions and groups name */
+    size_t n_fields;
+    char **types;            /* interned names: types[0] = "" (any other), then those that expressions compare with */
+    size_t n_types;
+    struct kpid_pair *type_map; /* their word -> ours */
+    size_t n_type_map;
+    int64_t out_of_order_ms, allowed_lateness_ms, idle_timeout_ms, max_future_ms;
+    int64_t max_skew_ms;     /* KPID_FOREVER: off */
+    int64_t dedup_horizon_ms;
+    size_t dedup_bytes;
+    int64_t silent_after_ms, stale_after_ms, max_age_ms, group_ttl_ms;
+    uint32_t max_groups;
+    size_t max_state_bytes, max_outbox, max_string_bytes;
+    uint64_t max_pending;    /* boundaries */
+};
+
+/* ---- windows ------------------------------------------------------------------------------------------------ */
+
+enum kpid_window_kind { KPID_WINDOW_ROLLING, KPID_WINDOW_CALENDAR, KPID_WINDOW_ALL };
+
+struct kpid_window {
+    char *name;              /* "5m", "day", "all": as Redis keys name it, unique in a KPI */
+    uint8_t kind;            /* enum kpid_window_kind */
+    int64_t length_ms, slide_ms;  /* rolling */
+    struct kpid_period period;    /* calendar */
+    const struct kpid_zone *zone; /* calendar; of the KPI for the others (how instants are printed) */
+    int64_t from_ms;         /* all: KPID_NEVER = since the first event */
+    uint32_t history;        /* how many kpi:win keeps; 0 for `all` */
+};
+
+/* ---- measures ----------------------------------------------------------------------------------------------- */
+
+/* A set of fields that some KPI groups by. groupings[0] of every source is the empty one: the total. */
+struct kpid_grouping {
+    uint16_t *slots;
+    size_t n;
+};
+
+/*
+ * A rung of a measure's ladder: panes of one width. Rung 0 takes the events; every other rung is filled from its
+ * parent, a lower index, whose panes divide its own. `keep_ms`: a pane is released when its end + keep_ms is past.
+ */
+enum kpid_rung_kind { KPID_RUNG_FIXED, KPID_RUNG_CALENDAR, KPID_RUNG_ALL };
+struct kpid_rung {
+    uint8_t kind;
+    int64_t width_ms;             /* fixed */
+    struct kpid_period period;    /* calendar */
+    const struct kpid_zone *zone; /* calendar */
+    int64_t from_ms;              /* all */
+    int64_t keep_ms;              /* KPID_FOREVER for all */
+    uint16_t parent;              /* of rung 0: 0 */
+    uint64_t hash;                /* names it in stored state: kind, width, zone … */
+};
+
+enum kpid_clock_word { /* also the order of events with one ts */
+    KPID_CLOCK_START, KPID_CLOCK_PAUSE, KPID_CLOCK_RESUME, KPID_CLOCK_REOPEN, KPID_CLOCK_STOP, KPID_CLOCK_CANCEL,
+    KPID_CLOCK_WORDS
+};
+
+struct kpid_clock_spec {
+    struct kpid_expr key;                        /* a field */
+    struct kpid_expr when[KPID_CLOCK_WORDS];     /* n = 0: never */
+    int64_t deadline_ms;                         /* KPID_FOREVER: none */
+    int64_t forget_after_ms;                     /* KPID_FOREVER: never */
+    bool keep_negative;
+    uint32_t max_keys;                           /* a shard */
+};
+
+struct kpid_measure {
+    char *name;
+    uint32_t source;
+    const struct kpid_agg *agg;
+    struct kpid_agg_param param;
+    struct kpid_expr where;      /* n = 0: every event */
+    struct kpid_expr value;      /* input of the aggregation; n = 0 for count and clock */
+    bool is_clock;
+    struct kpid_clock_spec clock;
+    uint16_t *groupings;         /* indices into kpid_source_plan.groupings; [0] = 0, the total */
+    size_t n_groupings;
+    struct kpid_rung *rungs;
+    size_t n_rungs;
+    uint64_t hash;               /* definition: source, where, value, aggregation and its parameters */
+};
+
+/* What the engine needs beside the source's settings: made by kpid_model_plan from measures and KPIs. */
+struct kpid_source_plan {
+    struct kpid_grouping *groupings; /* [0] = total */
+    size_t n_groupings;
+    uint32_t *measures;              /* indices of the measures that read this source */
+    size_t n_measures;
+    uint32_t **by_type;              /* by_type[type_id]: measures that an event of this type can matter to, */
+    size_t *n_by_type;               /* worked out from `type == "x"` and `type in [..]` at the root of `where` */
+    int64_t tightest_slide_ms;       /* of its windows, for max_pending */
+    int64_t longest_window_ms;
+};
+
+/* ---- KPIs --------------------------------------------------------------------------------------------------- */
+
+enum kpid_unit { KPID_UNIT_NUMBER, KPID_UNIT_PERCENT, KPID_UNIT_DURATION, KPID_UNIT_MONEY, KPID_UNIT_COUNT };
+enum kpid_direction { KPID_UP, KPID_DOWN, KPID_BAND };
+
+enum kpid_formula_op { KPID_F_NUMBER, KPID_F_REF, KPID_F_ADD, KPID_F_SUB, KPID_F_MUL, KPID_F_DIV, KPID_F_NEG };
+
+struct kpid_formula_node {
+    uint8_t op;
+    int16_t a, b;                /* children at lower indices */
+    uint16_t ref;                /* KPID_F_REF: index into kpid_kpi.refs */
+    struct kpid_decimal number;
+};
+
+struct kpid_ref {
+    uint32_t measure;
+    int part;                    /* of its aggregation */
+    char *name;                  /* "processing.p90", or "p90" for a published part */
+};
+
+struct kpid_span { double low, high; }; /* a target: low = high for a constant */
+
+/* One row of a target table; rows are tried in order, the first that fits holds. */
+struct kpid_target_row {
+    char **group;                /* per `by` field: a value, or NULL = any; NULL array: any group and the total */
+    int window;                  /* index into windows, -1 = any */
+    int64_t from_ms, to_ms;      /* boundary in (from, to]; KPID_NEVER, KPID_FOREVER */
+    uint8_t weekdays;            /* bit 0 Sunday .. 6; 0x7f = any; of the window's start, in the KPI's zone */
+    uint16_t minute_from, minute_to; /* of the civil day, of the window's start: [from, to); 0, 1440 = any */
+    struct kpid_span span;
+    char *text;                  /* as written, e.g. "3.2 %" */
+};
+
+/* One alert rule: warn and crit of one `alert:` are two rules. Deviations are negative when bad. */
+struct kpid_rule {
+    char *name;                  /* "warn", "crit" */
+    int window;                  /* index into windows */
+    double fire, clear;          /* fires at deviation <= fire, clears at deviation > clear */
+    int64_t for_ms;
+    int64_t no_data_ms;          /* how long without data until state no_data; KPID_FOREVER: never */
+    uint64_t min_samples;
+    double confidence;           /* 0: off; else e.g. 0.95 */
+    uint32_t *while_firing;      /* suppressed while any alert of these KPIs (same group, or total) is firing */
+    size_t n_while_firing;
+    struct kpid_quiet { int64_t from_ms, to_ms; } *quiet; /* suppressed in these spans of event time */
+    size_t n_quiet;
+    uint64_t hash;
+};
+
+struct kpid_kpi {
+    char *name, *title_en, *title_zh, *owner, *dimension, *unit_text, *formula_text;
+    uint8_t unit, direction;
+    struct kpid_formula_node *formula;
+    size_t n_formula;            /* root = formula[n - 1] */
+    struct kpid_ref *refs;       /* n_refs of the formula, then n_parts published parts */
+    size_t n_refs, n_parts;
+    int numerator, denominator;  /* formula nodes of a ratio a / b at the root, else -1 */
+    uint32_t *sources;           /* that the formula reads, ascending */
+    size_t n_sources;
+    char **by;
+    size_t n_by;
+    struct kpid_window *windows;
+    size_t n_windows;
+    const struct kpid_zone *zone;
+    struct kpid_target_row *targets;
+    size_t n_targets;
+    struct kpid_rule *rules;
+    size_t n_rules;
+    uint32_t history_groups;
+    int64_t judge_every_ms;      /* open calendar windows and `all` are judged at its multiples: slide of the shortest
+                                    rolling window, else 60,000 */
+    bool judge_open;             /* its formula is a ratio, mean, quantile or instant */
+    uint64_t hash;               /* definition: formula, windows, by */
+};
+
+/* ---- settings ----------------------------------------------------------------------------------------------- */
+
+enum kpid_clock_mode { KPID_CLOCK_WALL, KPID_CLOCK_EVENTS };
+enum kpid_encoding { KPID_ENCODE_JSON, KPID_ENCODE_MSGPACK };
+
+struct kpid_settings {
+    char *instance;              /* name of this instance, default "kpid" */
+    uint8_t clock;               /* enum kpid_clock_mode */
+    int64_t tick_ms;
+    struct {
+        char *brokers, *group, *instance_id, *cluster; /* cluster: name for keys; NULL = the broker's cluster id */
+        struct kpid_pair *properties; /* passed through to librdkafka */
+        size_t n_properties;
+    } kafka;
+    struct {
+        char *url;               /* redis://[user:password@]host:port[/db] or unix:/path */
+        char *prefix;            /* default "kpi" */
+        bool allow_eviction;
+        int64_t timeout_ms;
+        size_t max_commit_bytes_s; /* paced */
+        size_t max_uncommitted;  /* events; beyond it reading stops */
+    } redis;
+    struct {
+        char *snapshots, *alerts, *dead_letters; /* topics, NULL = none */
+        uint8_t snapshots_encoding, alerts_encoding;
+    } publish;
+    struct {
+        char *listen;            /* "127.0.0.1:9464"; NULL = off */
+    } http;
+    uint64_t log_cap, history_cap; /* entries of kpi:{alert}:log and of kpi:hist */
+    int64_t snapshot_ttl_ms;     /* of public keys */
+    char *log_level;
+};
+
+struct kpid_model {
+    char *path;
+    struct kpid_settings settings;
+    struct kpid_zone **zones;
+    size_t n_zones;
+    struct kpid_source *sources;
+    struct kpid_source_plan *plans; /* one per source */
+    size_t n_sources;
+    struct kpid_measure *measures;
+    size_t n_measures;
+    struct kpid_kpi *kpis;
+    size_t n_kpis;
+    uint64_t hash;
+};
+
+void kpid_model_free(struct kpid_model *model);
+
+/* Index of a name, -1: there is none. */
+int kpid_model_source_find(const struct kpid_model *model, const char *name);
+int kpid_model_measure_find(const struct kpid_model *model, const char *name);
+int kpid_model_kpi_find(const struct kpid_model *model, const char *name);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * One Redis connection on the loop: the only place that knows hiredis. Commands are encoded here (RESP, length-
+ * prefixed; no printf-style formatting), pipelined, and answered in order. It connects, reconnects with backoff
+ * (100 ms doubling to 5 s), authenticates, selects the database, and checks the maxmemory-policy at each connect.
+ * While it is down commands fail at once with KPID_REDIS_DOWN; nothing is queued behind the caller's back.
+ */
+#ifndef KPID_REDIS_H
+#define KPID_REDIS_H
+
+#include "kpid/buf.h"
+
+struct event_base;
+struct kpid_redis;
+
+struct kpid_redis_options {
+    const char *url;          /* redis://[user:password@]host:port[/db] or unix:/path */
+    int64_t timeout_ms;       /* a reply that takes longer drops the connection */
+    bool allow_eviction;
+};
+
+struct kpid_redis_events {
+    void (*up)(void *ctx);                      /* connected, authenticated, policy accepted */
+    void (*down)(void *ctx, const char *why);   /* edge; why is borrowed */
+};
+
+/* One bulk of a command, borrowed for the call. */
+struct kpid_bulk {
+    const void *bytes;
+    size_t len;
+};
+#define KPID_BULK_STR(s) ((struct kpid_bulk){ (s), strlen(s) })
+
+/* A reply, borrowed for the call. */
+enum kpid_reply_kind { KPID_REPLY_STATUS, KPID_REPLY_ERROR, KPID_REPLY_INT, KPID_REPLY_STR, KPID_REPLY_NIL,
+                       KPID_REPLY_ARRAY, KPID_REPLY_DOWN /* the connection was lost: it may have been executed */ };
+struct kpid_reply {
+    enum kpid_reply_kind kind;
+    int64_t integer;
+    const char *str;
+    size_t len;
+    const struct kpid_reply *items;
+    size_t n_items;
+};
+typedef void kpid_redis_done(void *ctx, const struct kpid_reply *reply);
+
+/* NULL: the URL is wrong, `error` says how. Borrows base and events. Connects in the background. */
+struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_redis_options *options,
+                                   const struct kpid_redis_events *events, void *ctx,
+                                   struct kpid_buf *error) KPID_MUST_CHECK;
+void kpid_redis_close(struct kpid_redis *redis); /* outstanding commands are answered with KPID_REPLY_DOWN first */
+bool kpid_redis_up(const struct kpid_redis *redis);
+size_t kpid_redis_pending(const struct kpid_redis *redis);       /* commands not yet answered */
+size_t kpid_redis_pending_bytes(const struct kpid_redis *redis); /* bytes not yet handed to the kernel */
+
+/* Sends a command of n bulks (copied). done is called exactly once, never from within this call; NULL: not wanted.
+ * When down, done gets KPID_REPLY_DOWN on a later turn of the loop. */
+void kpid_redis_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, size_t n, kpid_redis_done *done,
+                     void *ctx);
+/* EVALSHA with EVAL as the fall-back on NOSCRIPT; sha1 is worked out once a script. */
+struct kpid_script {
+    const char *text;
+    char sha[41]; /* "" until first used */
+};
+void kpid_redis_eval(struct kpid_redis *redis, struct kpid_script *script, const struct kpid_bulk *keys, size_t n_keys,
+                     const struct kpid_bulk *args, size_t n_args, kpid_redis_done *done, void *ctx);
+
+#endif
