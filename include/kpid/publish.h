@@ -1,0 +1,91 @@
+/*
+ * What readers find: snapshots, windows, history, alerts, index in Redis (REDIS.md; JSON Schema in conf/), optional
+ * Kafka topics, dead letters. One publisher owns the {alert} keys as an owner owns a shard: header compare-and-set.
+ *
+ * Keys of the publisher's own state, beside the public ones: <prefix>:{alert}:h (header: nonce, seq, term),
+ * :{alert}:state (hash: rule name|KPI|window|group -> packed kpid_alert), :{alert}:final (hash: KPI:window -> last
+ * final boundary), :{alert}:outbox (hash: alert id:state -> JSON not yet confirmed).
+ */
+#ifndef KPID_PUBLISH_H
+#define KPID_PUBLISH_H
+
+#include "kpid/evaluate.h"
+#include "kpid/flow/record.h"
+#include "kpid/redis.h"
+
+struct event_base;
+struct kpid_publisher;
+
+enum kpid_publish_status { KPID_PUBLISH_OK, KPID_PUBLISH_DOWN /* try again */, KPID_PUBLISH_OTHER /* not owner */ };
+
+/* Borrows redis and model. Returns, free with _free. */
+struct kpid_publisher *kpid_publisher_new(struct event_base *base, struct kpid_redis *redis,
+                                          const struct kpid_model *model);
+void kpid_publisher_free(struct kpid_publisher *publisher);
+/* After a reload: other definitions from now on. */
+void kpid_publisher_set_model(struct kpid_publisher *publisher, const struct kpid_model *model);
+
+/* Takes {alert} over: new nonce, term = max(stored + 1, Redis TIME in us). Then calls `state` once for each stored
+ * alert state and `final` once for each stored last final boundary, then done. Keys and bytes are borrowed. */
+struct kpid_publisher_loaded {
+    void (*state)(void *ctx, const char *key, size_t key_len, const void *bytes, size_t len);
+    void (*final)(void *ctx, const char *key, size_t key_len, int64_t boundary_ms);
+    void (*done)(void *ctx, enum kpid_publish_status status);
+};
+void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonce[16],
+                            const struct kpid_publisher_loaded *loaded, void *ctx);
+
+/*
+ * A round: what one tick found. First the alerts (one script: header compared; states, finals, log, active and outbox
+ * written together), then, on its acknowledgement, the snapshots. Build it with the calls below in any order, then
+ * send; one round is under way at a time. Everything is copied or rendered at the call.
+ */
+void kpid_round_state(struct kpid_publisher *publisher, const char *key, size_t key_len, const void *bytes, size_t len);
+void kpid_round_state_delete(struct kpid_publisher *publisher, const char *key, size_t key_len);
+void kpid_round_final(struct kpid_publisher *publisher, uint32_t kpi, uint32_t window, int64_t boundary_ms);
+void kpid_round_transition(struct kpid_publisher *publisher, const struct kpid_transition *transition);
+
+enum kpid_place {
+    KPID_PLACE_NEWEST = 1,  /* kpi:snap field <group> */
+    KPID_PLACE_FINAL = 2,   /* kpi:snap field <group>@final */
+    KPID_PLACE_WINDOW = 4,  /* kpi:win and kpi:wins */
+    KPID_PLACE_HISTORY = 8  /* kpi:hist (totals) */
+};
+void kpid_round_snapshot(struct kpid_publisher *publisher, const struct kpid_snapshot *snapshot, int64_t as_of_ms,
+                         int64_t lag, unsigned places);
+/* @meta of a snapshot hash. */
+void kpid_round_meta(struct kpid_publisher *publisher, uint32_t kpi, uint32_t window, int64_t as_of_ms,
+                     int64_t watermark_ms, int64_t lag);
+/* The group is gone: its fields are deleted. */
+void kpid_round_group_delete(struct kpid_publisher *publisher, uint32_t kpi, uint32_t window, const char *const *group);
+
+typedef void kpid_published(void *ctx, enum kpid_publish_status status);
+void kpid_round_send(struct kpid_publisher *publisher, kpid_published *done, void *ctx);
+bool kpid_round_busy(const struct kpid_publisher *publisher);
+
+/* Renders a snapshot as the contract's JSON (also kpictl's). */
+void kpid_snapshot_json(const struct kpid_model *model, const struct kpid_snapshot *snapshot, int64_t as_of_ms,
+                        int64_t lag, struct kpid_buf *out);
+
+/* ---- Kafka: snapshots, alerts (MessagePack or JSON) and dead letters ---- */
+
+struct kpid_producer;
+/* Opened once when the configuration names a topic or dead letters are on; NULL: `error` says why. */
+struct kpid_producer *kpid_producer_open(const struct kpid_model *model, struct event_base *base,
+                                         struct kpid_buf *error) KPID_MUST_CHECK;
+void kpid_producer_close(struct kpid_producer *producer); /* flushes for at most 1 s */
+void kpid_publisher_set_producer(struct kpid_publisher *publisher, struct kpid_producer *producer); /* borrows */
+
+/* A dead letter: original key and value (value NULL: lost, headers alone), headers reason, topic, partition, offset.
+ * done is called with true once the broker has it, false when it failed (try again later). */
+typedef void kpid_letter_done(void *ctx, bool delivered);
+void kpid_producer_letter(struct kpid_producer *producer, const struct kpid_record *record, const char *topic,
+                          const char *reason, kpid_letter_done *done, void *ctx);
+size_t kpid_producer_pending(const struct kpid_producer *producer);
+
+struct kpid_publish_stats {
+    uint64_t rounds, snapshots, transitions, refused, failed, outbox, kafka_sent, kafka_failed;
+};
+void kpid_publisher_stats(const struct kpid_publisher *publisher, struct kpid_publish_stats *ret);
+
+#endif
