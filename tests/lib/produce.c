@@ -57,7 +57,7 @@ static rd_kafka_t *producer_new(const char *brokers, const char *partitioner, st
         {"bootstrap.servers", brokers},           {"partitioner", partitioner},
         {"enable.idempotence", "true"},           {"linger.ms", "5"},
         {"batch.num.messages", "10000"},          {"queue.buffering.max.messages", "500000"},
-        {"message.timeout.ms", "30000"},          {"topic.metadata.propagation.max.ms", "5000"},
+        {"message.timeout.ms", "30000"},          {"topic.metadata.propagation.max.ms", "1000"},
         {"queue.buffering.max.kbytes", "524288"}, {"log_level", "3"},
     };
     char why[512];
