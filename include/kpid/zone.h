@@ -40,7 +40,8 @@ int64_t kpid_zone_period_start(const struct kpid_zone *zone, struct kpid_period 
 int64_t kpid_zone_period_next(const struct kpid_zone *zone, struct kpid_period period, int64_t t_ms);
 /* The largest step, in ms, of which every start of every period since 1970 is a multiple (at most 15 min). */
 int64_t kpid_zone_grain(const struct kpid_zone *zone);
-/* RFC 3339 with the zone's offset and ms where not zero, e.g. 2026-03-08T00:00:00-05:00; text holds 40 bytes. */
+/* RFC 3339 with the zone's offset (Z at offset 0) and ms where not zero, e.g. 2026-03-08T00:00:00-05:00; text holds
+ * 40 bytes. Returns the length. */
 size_t kpid_zone_print(const struct kpid_zone *zone, int64_t t_ms, char text[40]);
 
 /* Proleptic Gregorian calendar (Hinnant's algorithms): days since 1970-01-01. */
