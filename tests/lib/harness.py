@@ -1,4 +1,5 @@
-"""What integration tests stand on: a private Redis, a real Kafka broker, the daemon, and waiting with a deadline.
+"""What integration tests stand on: a private Redis, a real Kafka broker, the daemon, and waiting with a
+deadline.
 
     import harness
 
@@ -14,12 +15,14 @@
     if __name__ == "__main__":
         harness.main()
 
-Everything runs on free ports of 127.0.0.1 in temporary folders and ends with the test. The broker is shared by all
-tests of a run, so topics get names of their own. There are no sleeps: only wait_for.
+Everything runs on free ports of 127.0.0.1 in temporary folders and ends with the test. The broker is shared
+by all tests of a run, so topics get names of their own. There are no sleeps: only wait_for.
 
-Environment: KPID_BUILD the build tree (default build/release); KPID_DATA the data sets (default ../shared/data);
-KPID_TEST_BROKERS a broker to share; KPID_TEST_NO_KAFKA why there is none; KPID_TEST_SLOW a factor for deadlines.
+Environment: KPID_BUILD the build tree (default build/release); KPID_DATA the data sets (default
+../shared/data); KPID_TEST_BROKERS a broker to share; KPID_TEST_NO_KAFKA why there is none; KPID_TEST_SLOW a
+factor for deadlines.
 """
+
 import atexit
 import ctypes
 import importlib.machinery
@@ -60,8 +63,9 @@ class TestCase(unittest.TestCase):
 
 
 def wait_for(predicate, deadline_s, what):
-    """Calls `predicate` until it returns something true, and returns that. An AssertionError, KeyError, IndexError or
-    lost connection in it means "not yet". Fails after the deadline, which is stretched for slow builds."""
+    """Calls `predicate` until it returns something true, and returns that. An AssertionError, KeyError,
+    IndexError or lost connection in it means "not yet". Fails after the deadline, which is stretched for slow
+    builds."""
     end = time.monotonic() + deadline_s * SLOW
     seen = None
     while True:
@@ -163,7 +167,8 @@ _shared = []
 
 
 def shared_brokers():
-    """The address of the run's broker; starts one for this process if nobody gave one. Skips where Kafka cannot be."""
+    """The address of the run's broker; starts one for this process if nobody gave one. Skips where Kafka
+    cannot be."""
     if os.environ.get("KPID_TEST_BROKERS"):
         return os.environ["KPID_TEST_BROKERS"]
     if os.environ.get("KPID_TEST_NO_KAFKA"):
@@ -180,8 +185,8 @@ def shared_brokers():
 
 
 class Kafka:
-    """The shared broker, or with private=True one of our own that may be stopped, killed and started again and takes
-    server properties. Topics made here are deleted at the end."""
+    """The shared broker, or with private=True one of our own that may be stopped, killed and started again
+    and takes server properties. Topics made here are deleted at the end."""
 
     def __init__(self, private=False, properties=None):
         if private or properties:
@@ -204,8 +209,11 @@ class Kafka:
         if self._own:
             self._own.close()
         elif self._topics:
-            subprocess.run([tool("tests", "lib", "kpid-test-topic"), self.brokers, "--delete", *self._topics],
-                           stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(
+                [tool("tests", "lib", "kpid-test-topic"), self.brokers, "--delete", *self._topics],
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
         self._topics = []
 
     def start(self):
@@ -218,8 +226,12 @@ class Kafka:
         self._own.kill()
 
     def _admin(self, *args):
-        done = subprocess.run([tool("tests", "lib", "kpid-test-topic"), self.brokers, *map(str, args)],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [tool("tests", "lib", "kpid-test-topic"), self.brokers, *map(str, args)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise AssertionError(done.stderr)
 
@@ -228,10 +240,12 @@ class Kafka:
         return f"{name}-{os.getpid()}-{next(_numbers)}"
 
     def topic(self, name, partitions=6, exact=False, **settings):
-        """Makes a topic (settings with _ for .) and returns its unique name; with exact=True the name as it is, for
-        private brokers."""
+        """Makes a topic (settings with _ for .) and returns its unique name; with exact=True the name as it
+        is, for private brokers."""
         name = name if exact else self.unique(name)
-        self._admin(name, partitions, *(f"{key.replace('_', '.')}={value}" for key, value in settings.items()))
+        self._admin(
+            name, partitions, *(f"{key.replace('_', '.')}={value}" for key, value in settings.items())
+        )
         self._topics.append(name)
         return name
 
@@ -243,13 +257,15 @@ class Kafka:
         self._topics.remove(topic)
 
     def produce(self, lines, partitioner="murmur2_random"):
-        """Sends lines and returns how many: dicts with topic, key, value | raw | hex [, partition], or such lines as
-        text (then `value` goes out byte for byte), or an open file of them. All are acknowledged on return."""
+        """Sends lines and returns how many: dicts with topic, key, value | raw | hex [, partition], or such
+        lines as text (then `value` goes out byte for byte), or an open file of them. All are acknowledged on
+        return.
+        """
         return produce(self.brokers, lines, partitioner)
 
     def read(self, topic):
-        """All messages of a topic, from its beginning to its present end, as kcat describes them: partition, offset,
-        key, payload (text), headers (a list: name, value, name, value ...), ts."""
+        """All messages of a topic, from its beginning to its present end, as kcat describes them: partition,
+        offset, key, payload (text), headers (a list: name, value, name, value ...), ts."""
         asked = ["kcat", "-b", self.brokers, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J"]
         done = subprocess.run(asked, capture_output=True, timeout=60 * SLOW, check=False)
         if done.returncode:
@@ -264,17 +280,21 @@ def produce(brokers, lines, partitioner="murmur2_random"):
         source = {"input": "".join(text.rstrip("\n") + "\n" for text in texts).encode()}
     else:
         source = {"stdin": lines}
-    done = subprocess.run([tool("tests", "lib", "kpid-test-produce"), brokers, "--default-partitioner", partitioner],
-                          capture_output=True, check=False, **source)
+    done = subprocess.run(
+        [tool("tests", "lib", "kpid-test-produce"), brokers, "--default-partitioner", partitioner],
+        capture_output=True,
+        check=False,
+        **source,
+    )
     if done.returncode:
         raise AssertionError(done.stderr.decode(errors="replace"))
     return int(done.stdout.split()[-1])
 
 
 class Redis(_Folder):
-    """A private redis-server that keeps nothing on disk. Arguments go to redis-server, e.g. "--maxmemory", "10mb".
-    `client` gives text, `raw` bytes. After stop() or kill(), start() brings it back on the same port, empty unless
-    the arguments ask for persistence."""
+    """A private redis-server that keeps nothing on disk. Arguments go to redis-server, e.g. "--maxmemory",
+    "10mb". `client` gives text, `raw` bytes. After stop() or kill(), start() brings it back on the same port,
+    empty unless the arguments ask for persistence."""
 
     def __init__(self, *args):
         super().__init__()
@@ -291,10 +311,25 @@ class Redis(_Folder):
             raise
 
     def start(self):
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir, "--save", "",
-                   "--appendonly", "no", "--logfile", os.path.join(self.dir, "log"), *self.args]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        preexec_fn=die_with_parent)
+        command = [
+            "redis-server",
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            self.dir,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--logfile",
+            os.path.join(self.dir, "log"),
+            *self.args,
+        ]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent
+        )
         wait_for(self._answers, 10, "an answer of Redis")
 
     def _answers(self):
@@ -329,8 +364,9 @@ class Redis(_Folder):
 
 
 class Kpid(_Folder):
-    """The daemon. `config` is a dict, YAML text, or the path of a file; its standard output and error go to `log`.
-    Leaving the `with` block kills what still runs; call stop() where a clean end belongs to the test."""
+    """The daemon. `config` is a dict, YAML text, or the path of a file; its standard output and error go to
+    `log`. Leaving the `with` block kills what still runs; call stop() where a clean end belongs to the
+    test."""
 
     def __init__(self, config, *args, env=None, start=True):
         super().__init__()
@@ -347,7 +383,11 @@ class Kpid(_Folder):
             return config
         path = os.path.join(self.dir, "kpid.yaml")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(config if isinstance(config, str) else yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+            file.write(
+                config
+                if isinstance(config, str)
+                else yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
+            )
         return path
 
     def rewrite(self, config):
@@ -357,8 +397,14 @@ class Kpid(_Folder):
     def start(self):
         command = [tool("daemon", "app", "kpid"), "-c", self.config, *self.args]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
-                                            preexec_fn=die_with_parent)
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.env,
+                preexec_fn=die_with_parent,
+            )
 
     @property
     def pid(self):
@@ -369,13 +415,16 @@ class Kpid(_Folder):
             return file.read()
 
     def wait_log(self, pattern, deadline_s=10):
-        """Waits until the log has a match of the regular expression, and returns that. Fails if the daemon ends."""
+        """Waits until the log has a match of the regular expression, and returns that. Fails if the daemon
+        ends."""
+
         def look():
             match = re.search(pattern, self.log_text())
             if not match and self.process.poll() is not None:
                 raise RuntimeError(f"kpid ended with {self.process.returncode}:\n" + tail(self.log))
             return match
-        return wait_for(look, deadline_s, f"{pattern!r} in the log of kpid:\n{self.log_text()[-2000:]}")
+
+        return wait_for(look, deadline_s, f"{pattern!r} in the log of kpid")
 
     def signal(self, sign):
         self.process.send_signal(sign)
@@ -386,7 +435,9 @@ class Kpid(_Folder):
             return self.process.wait(deadline_s * SLOW)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"kpid did not end within {deadline_s * SLOW:g} s:\n" + tail(self.log)) from None
+            raise AssertionError(
+                f"kpid did not end within {deadline_s * SLOW:g} s:\n" + tail(self.log)
+            ) from None
 
     def stop(self, deadline_s=5):
         """TERM; asserts exit code 0 in time."""
@@ -402,8 +453,7 @@ class Kpid(_Folder):
 
     def __exit__(self, kind, *_):
         if kind and kind is not unittest.SkipTest:
-            print(f"log of kpid {self.process and self.pid}:\n{tail(self.log) if os.path.exists(self.log) else ''}",
-                  file=sys.stderr)
+            print(f"log of kpid:\n{tail(self.log) if self.process else '(not started)'}", file=sys.stderr)
         self.close()
 
     def close(self):
@@ -413,10 +463,18 @@ class Kpid(_Folder):
 
 def kpictl(*args, check=True, stdin=None, timeout_s=60):
     """Runs kpictl; returns its CompletedProcess with text."""
-    done = subprocess.run([tool("daemon", "ctl", "kpictl"), *map(str, args)], input=stdin, capture_output=True,
-                          text=True, timeout=timeout_s * SLOW, check=False)
+    done = subprocess.run(
+        [tool("daemon", "ctl", "kpictl"), *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s * SLOW,
+        check=False,
+    )
     if check and done.returncode:
-        raise AssertionError(f"kpictl {' '.join(map(str, args))}: {done.returncode}\n{done.stdout}{done.stderr}")
+        raise AssertionError(
+            f"kpictl {' '.join(map(str, args))}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done
 
 
@@ -470,7 +528,8 @@ class _Result(unittest.TestResult):
 
 
 def main():
-    """Runs the tests of the calling file, or those whose names hold one of the arguments; exits 0 if none failed."""
+    """Runs the tests of the calling file, or those whose names hold one of the arguments; exits 0 if none
+    failed."""
     loader = unittest.TestLoader()
     if len(sys.argv) > 1:
         loader.testNamePatterns = [f"*{word}*" for word in sys.argv[1:]]
