@@ -37,11 +37,12 @@ void kpid_evaluate(const struct kpid_model *model, uint32_t kpi, uint32_t window
                    const struct kpid_instant *instant, const char *const *group, struct kpid_number *parts,
                    struct kpid_snapshot *ret);
 
-/* The row of the target table that holds for this group, window and time (NULL: none), and the first instant after
- * `start_ms` at which another row may hold (KPID_FOREVER: never). */
+/* The row of the target table that holds for this group, window and time (NULL: none), and the first boundary after
+ * `boundary_ms` at which another row may hold (KPID_FOREVER: never), when the window's start moves along with it; never
+ * too late, at times too early. Runs of boundaries judged in one step end before it. */
 const struct kpid_target_row *kpid_target_find(const struct kpid_kpi *kpi, uint32_t window, const char *const *group,
                                                int64_t start_ms, int64_t boundary_ms);
-int64_t kpid_target_next_change(const struct kpid_kpi *kpi, int64_t after_ms);
+int64_t kpid_target_next_change(const struct kpid_kpi *kpi, int64_t start_ms, int64_t boundary_ms);
 
 /* ---- alerts ---- */
 
@@ -50,9 +51,10 @@ int64_t kpid_target_next_change(const struct kpid_kpi *kpi, int64_t after_ms);
 struct kpid_alert {
     uint8_t state;            /* enum kpid_alert_state */
     uint8_t held;             /* while suppressed or no_data: the state to go back to (firing stays firing) */
-    int64_t since_ms;         /* of the current alert, KPID_NEVER: none */
-    int64_t judged_ms;        /* last judged boundary */
-    int64_t data_ms;          /* last boundary with data, for no_data */
+    uint8_t told;             /* last notified state: firing, no_data, or ok = nothing open at the receiver */
+    int64_t since_ms;         /* of the current alert (pending, firing, resolved), KPID_NEVER: none */
+    int64_t judged_ms;        /* last boundary that went through kpid_alert_judge */
+    int64_t data_ms;          /* last boundary with data, for no_data; without any: the first boundary */
     uint64_t id;
 };
 
@@ -63,7 +65,7 @@ bool kpid_alert_unpack(struct kpid_alert *ret, struct kpid_unpack *in) KPID_MUST
 /* Outside conditions of one judgement. */
 struct kpid_judgement {
     int64_t last_ms;          /* the snapshot holds, unchanged, at every boundary from snapshot->boundary_ms to this */
-    int64_t step_ms;          /* distance of boundaries */
+    int64_t step_ms;          /* distance of boundaries; not read where last_ms is the snapshot's boundary */
     bool while_firing;        /* one of the rule's while_firing alerts fires */
 };
 
@@ -73,23 +75,25 @@ struct kpid_judgement {
  * Judges a run of boundaries in one step, with the same result as judging each. Boundaries up to alert->judged_ms are
  * passed over (a restart judges nothing twice). Not judged: not final (for open calendar windows: `final` says that
  * the boundary is), partial, no data, insufficient; missing data never resolves an alert.
- * Returns the number of transitions written to `ret` (group, kpi and rule filled in; historic left false).
+ * Returns the number of transitions written to `ret` (group, kpi and rule filled in; historic left false). A full
+ * array may mean that the run is not at its end: call again with the same arguments until fewer come back.
  */
 size_t kpid_alert_judge(const struct kpid_model *model, uint32_t kpi, uint32_t rule, struct kpid_alert *alert,
                         const struct kpid_snapshot *snapshot, const struct kpid_judgement *judgement,
                         struct kpid_transition ret[KPID_TRANSITIONS_MAX]);
 
-/* The group is gone (group_ttl): an alert of it ends as no_data. */
+/* The group is gone (group_ttl): an alert of it (pending, firing, suppressed) ends as no_data, with nothing held. */
 size_t kpid_alert_end(const struct kpid_model *model, uint32_t kpi, uint32_t rule, struct kpid_alert *alert,
                       const char *const *group, int64_t boundary_ms, struct kpid_transition ret[KPID_TRANSITIONS_MAX]);
 
 /* Whether a snapshot's deviation from its target could be chance at the rule's confidence: Wilson interval for ratios
  * of counts or distincts with numerator <= denominator (two Poisson counts above), Poisson for counts, normal for
  * means. True: it is significant (or the rule has no confidence). */
-bool kpid_confident(const struct kpid_kpi *kpi, const struct kpid_rule *rule, const struct kpid_snapshot *snapshot);
+bool kpid_confident(const struct kpid_model *model, const struct kpid_kpi *kpi, const struct kpid_rule *rule,
+                    const struct kpid_snapshot *snapshot);
 
-/* Field of a group in Redis and stored states: values joined by '|', percent-encoded (REDIS.md); the total: "*";
- * __other__ stays itself. Appends. */
+/* Field of a group in Redis and stored states: values joined by '|', each percent-encoded (REDIS.md: '%', '|', '@',
+ * control bytes, and '*' or '_' where it comes first); the total: "*"; __other__ stays itself. Appends. */
 void kpid_group_field(struct kpid_buf *buf, const char *const *group, size_t n_by, bool other);
 
 #endif
