@@ -1,0 +1,221 @@
+/*
+ * The HTTP server, see kpid/http.h. evhttp parses and answers; here are routes and bounds. evhttp of
+ * libevent 2.1 neither limits connections nor says when one ends, so each gets a do-nothing filter whose only
+ * use is that libevent tells us when it is freed: at CONNECTIONS_MAX the listener pauses, and who comes next
+ * waits in the kernel's backlog.
+ */
+#include "kpid/http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+
+#define HTTP_MAGIC      0x68747470u
+#define CONNECTIONS_MAX 64
+#define ROUTES_MAX      16
+#define HEADERS_MAX     8192
+#define BODY_MAX        1024 /* of requests; GET and HEAD need none */
+#define TIMEOUT_S       10   /* without a byte read or written */
+#define BACKLOG         64
+
+#define METHODS_ANSWERED                                                                                     \
+    (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |               \
+     EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
+
+/* Outlives the server until the last connection's memory is released, which libevent does in a later turn. */
+struct gate {
+    struct evconnlistener *listener; /* NULL once the server is closed */
+    size_t connections;
+};
+
+struct route {
+    char *path;
+    kpid_http_handler *handler;
+    void *ctx;
+};
+
+struct kpid_http {
+    unsigned magic;
+    struct evhttp *server;
+    struct gate *gate;
+    struct route routes[ROUTES_MAX];
+    size_t n_routes;
+    struct kpid_buf body; /* kept between requests */
+};
+
+static void gate_leave(void *ctx)
+{
+    struct gate *gate = ctx;
+    assert(gate->connections > 0);
+    gate->connections--;
+    if (gate->listener != NULL)
+        evconnlistener_enable(gate->listener);
+    else if (gate->connections == 0)
+        free(gate);
+}
+
+static struct bufferevent *gate_enter(struct event_base *base, void *ctx)
+{
+    struct gate *gate = ctx;
+    struct bufferevent *plain = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    if (plain == NULL)
+        return NULL; /* evhttp makes its own, uncounted */
+    struct bufferevent *counted =
+        bufferevent_filter_new(plain, NULL, NULL, BEV_OPT_CLOSE_ON_FREE, gate_leave, gate);
+    if (counted == NULL)
+        return plain;
+    if (++gate->connections >= CONNECTIONS_MAX && gate->listener != NULL)
+        evconnlistener_disable(gate->listener);
+    return counted;
+}
+
+static const struct route *route_find(const struct kpid_http *http, const char *path)
+{
+    for (size_t i = 0; i < http->n_routes; i++)
+        if (strcmp(http->routes[i].path, path) == 0)
+            return &http->routes[i];
+    return NULL;
+}
+
+static int body_fill(struct kpid_http *http, struct evhttp_request *request, const char **ret_type)
+{
+    enum evhttp_cmd_type method = evhttp_request_get_command(request);
+    if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
+        kpid_buf_add_str(&http->body, "only GET and HEAD\n");
+        return 405;
+    }
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
+    const struct route *route = path != NULL ? route_find(http, path) : NULL;
+    if (route == NULL) {
+        kpid_buf_add_str(&http->body, "no such page\n");
+        return 404;
+    }
+    return route->handler(route->ctx, &http->body, ret_type);
+}
+
+static void request_answer(struct evhttp_request *request, void *ctx)
+{
+    struct kpid_http *http = ctx;
+    assert(http->magic == HTTP_MAGIC);
+    const char *type = "text/plain; charset=utf-8";
+    kpid_buf_clear(&http->body);
+    int code = body_fill(http, request, &type);
+
+    char length[24];
+    snprintf(length, sizeof(length), "%zu", http->body.len);
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+    evhttp_add_header(headers, "Content-Type", type);
+    evhttp_add_header(headers, "Content-Length", length); /* HEAD says it too */
+    struct evbuffer *reply = evbuffer_new();
+    if (reply != NULL && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD && http->body.len > 0)
+        evbuffer_add(reply, http->body.data, http->body.len);
+    evhttp_send_reply(request, code, NULL, reply);
+    if (reply != NULL)
+        evbuffer_free(reply);
+}
+
+/* "127.0.0.1:9464" or "[::1]:0": a numeric address and always a port. */
+static bool listen_parse(const char *listen, struct sockaddr_storage *ret, int *ret_len)
+{
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL || colon == listen || colon[1] == '\0' ||
+        (strchr(listen, ':') != colon && colon[-1] != ']'))
+        return false;
+    memset(ret, 0, sizeof(*ret));
+    *ret_len = (int)sizeof(*ret);
+    return strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+           evutil_parse_sockaddr_port(listen, (struct sockaddr *)ret, ret_len) == 0;
+}
+
+static struct evconnlistener *listener_open(struct event_base *base, const char *listen,
+                                            struct kpid_buf *error)
+{
+    struct sockaddr_storage address;
+    int len;
+    if (!listen_parse(listen, &address, &len)) {
+        kpid_buf_printf(error, "http listen \"%s\": not <IPv4 address>:<port> or [<IPv6 address>]:<port>",
+                        listen);
+        return NULL;
+    }
+    struct evconnlistener *listener = evconnlistener_new_bind(
+        base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG,
+        (struct sockaddr *)&address, len);
+    if (listener == NULL)
+        kpid_buf_printf(error, "http listen %s: %s", listen, strerror(errno));
+    return listener;
+}
+
+struct kpid_http *kpid_http_open(struct event_base *base, const char *listen, struct kpid_buf *error)
+{
+    struct evconnlistener *listener = listener_open(base, listen, error);
+    if (listener == NULL)
+        return NULL;
+    struct evhttp *server = evhttp_new(base);
+    if (server == NULL || evhttp_bind_listener(server, listener) == NULL) {
+        kpid_buf_printf(error, "http listen %s: no memory", listen);
+        if (server != NULL)
+            evhttp_free(server);
+        evconnlistener_free(listener);
+        return NULL;
+    }
+    struct kpid_http *http = kpid_zalloc(1, sizeof(*http));
+    http->magic = HTTP_MAGIC;
+    http->server = server;
+    http->gate = kpid_zalloc(1, sizeof(*http->gate));
+    http->gate->listener = listener;
+    evhttp_set_bevcb(server, gate_enter, http->gate);
+    evhttp_set_gencb(server, request_answer, http);
+    evhttp_set_allowed_methods(server, METHODS_ANSWERED);
+    evhttp_set_max_headers_size(server, HEADERS_MAX);
+    evhttp_set_max_body_size(server, BODY_MAX);
+    evhttp_set_timeout(server, TIMEOUT_S);
+    return http;
+}
+
+void kpid_http_close(struct kpid_http *http)
+{
+    if (http == NULL)
+        return;
+    assert(http->magic == HTTP_MAGIC);
+    struct gate *gate = http->gate;
+    gate->listener = NULL;
+    gate->connections++; /* held open until evhttp is gone */
+    evhttp_free(http->server);
+    gate_leave(gate);
+    for (size_t i = 0; i < http->n_routes; i++)
+        free(http->routes[i].path);
+    kpid_buf_release(&http->body);
+    http->magic = 0;
+    free(http);
+}
+
+void kpid_http_route(struct kpid_http *http, const char *path, kpid_http_handler *handler, void *ctx)
+{
+    assert(http->magic == HTTP_MAGIC && http->n_routes < ROUTES_MAX);
+    http->routes[http->n_routes++] = (struct route){kpid_strdup(path), handler, ctx};
+}
+
+int kpid_http_port(const struct kpid_http *http)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    assert(http->magic == HTTP_MAGIC);
+    if (getsockname(evconnlistener_get_fd(http->gate->listener), (struct sockaddr *)&address, &len) != 0)
+        return -1;
+    if (address.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
