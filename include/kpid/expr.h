@@ -5,7 +5,9 @@
  * Numbers are exact: each node has a static scale; + and - align, * adds scales (at most 18), / rounds half to even
  * at 9 digits. Three-valued logic: an absent field makes a comparison ABSENT; `and` is false if one side is false,
  * `or` true if one side is true. In comparisons values of different kinds are unequal, and an ordering between them
- * is false; both count as a mismatch. Arithmetic with a value that is no number is a fault (the event is malformed).
+ * is false; both count as a mismatch. Arithmetic with a value that is no number, a division by zero or an overflow is
+ * a fault (the event is malformed); inside a condition a fault is a value of another kind than any it meets. Of an
+ * absent and a faulty operand the fault weighs more. No expression at all is a condition that holds.
  */
 #ifndef KPID_EXPR_H
 #define KPID_EXPR_H
@@ -38,7 +40,7 @@ struct kpid_node {
     int16_t list_first, list_n;
     uint16_t slot;     /* KPID_OP_FIELD */
     uint32_t type_id;  /* KPID_OP_EQ or _NE of the type field and a string: the interned type, so no bytes compare */
-    bool by_type;
+    bool by_type;      /* type_id counts, not a and b; on KPID_OP_IN: the type_id of each item counts */
     kpid_i128 number;  /* KPID_OP_NUMBER, at `scale` */
     char *str;         /* KPID_OP_STRING; owned by the expression */
     uint32_t len;
