@@ -2,7 +2,8 @@
  * One Redis connection on the loop: the only place that knows hiredis. Commands are encoded here (RESP, length-
  * prefixed; no printf-style formatting), pipelined, and answered in order. It connects, reconnects with backoff
  * (100 ms doubling to 5 s), authenticates, selects the database, and checks the maxmemory-policy at each connect.
- * While it is down commands fail at once with KPID_REDIS_DOWN; nothing is queued behind the caller's back.
+ * While it is down commands fail at once with KPID_REPLY_DOWN; nothing is queued behind the caller's back. The program
+ * must ignore SIGPIPE: hiredis writes to sockets that the other side may have closed.
  */
 #ifndef KPID_REDIS_H
 #define KPID_REDIS_H
@@ -14,13 +15,13 @@ struct kpid_redis;
 
 struct kpid_redis_options {
     const char *url;          /* redis://[user:password@]host:port[/db] or unix:/path */
-    int64_t timeout_ms;       /* a reply that takes longer drops the connection */
-    bool allow_eviction;
+    int64_t timeout_ms;       /* a reply that takes longer, with nothing heard meanwhile, drops the connection; 0: never */
+    bool allow_eviction;      /* else maxmemory-policy allkeys-* is refused: down(why) */
 };
 
 struct kpid_redis_events {
     void (*up)(void *ctx);                      /* connected, authenticated, policy accepted */
-    void (*down)(void *ctx, const char *why);   /* edge; why is borrowed */
+    void (*down)(void *ctx, const char *why);   /* edge, and when the reason changes meanwhile; why is borrowed */
 };
 
 /* One bulk of a command, borrowed for the call. */
@@ -32,7 +33,8 @@ struct kpid_bulk {
 
 /* A reply, borrowed for the call. */
 enum kpid_reply_kind { KPID_REPLY_STATUS, KPID_REPLY_ERROR, KPID_REPLY_INT, KPID_REPLY_STR, KPID_REPLY_NIL,
-                       KPID_REPLY_ARRAY, KPID_REPLY_DOWN /* the connection was lost: it may have been executed */ };
+                       KPID_REPLY_ARRAY, KPID_REPLY_DOWN /* the connection was lost: it may have been executed;
+                                                            str says why */ };
 struct kpid_reply {
     enum kpid_reply_kind kind;
     int64_t integer;
@@ -49,6 +51,7 @@ struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_re
                                    struct kpid_buf *error) KPID_MUST_CHECK;
 void kpid_redis_close(struct kpid_redis *redis); /* outstanding commands are answered with KPID_REPLY_DOWN first */
 bool kpid_redis_up(const struct kpid_redis *redis);
+const char *kpid_redis_warning(const struct kpid_redis *redis);  /* "" or what was found at the last connect; borrowed */
 size_t kpid_redis_pending(const struct kpid_redis *redis);       /* commands not yet answered */
 size_t kpid_redis_pending_bytes(const struct kpid_redis *redis); /* bytes not yet handed to the kernel */
 
@@ -56,12 +59,18 @@ size_t kpid_redis_pending_bytes(const struct kpid_redis *redis); /* bytes not ye
  * When down, done gets KPID_REPLY_DOWN on a later turn of the loop. */
 void kpid_redis_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, size_t n, kpid_redis_done *done,
                      void *ctx);
-/* EVALSHA with EVAL as the fall-back on NOSCRIPT; sha1 is worked out once a script. */
+/* EVALSHA with EVAL as the fall-back on NOSCRIPT; sha1 is worked out once a script. The text must outlive the call. Calls
+ * of one script keep their order; one that had to fall back comes after what was sent meanwhile. */
 struct kpid_script {
     const char *text;
     char sha[41]; /* "" until first used */
 };
 void kpid_redis_eval(struct kpid_redis *redis, struct kpid_script *script, const struct kpid_bulk *keys, size_t n_keys,
                      const struct kpid_bulk *args, size_t n_args, kpid_redis_done *done, void *ctx);
+
+/* Appends what an error reply, or KPID_REPLY_DOWN, means to a person: "Redis has reached its maxmemory: OOM ...". */
+void kpid_redis_explain(const struct kpid_reply *reply, struct kpid_buf *buf);
+/* An error with this code ("NOPERM"), directly or out of a script. */
+bool kpid_redis_error_is(const struct kpid_reply *reply, const char *code);
 
 #endif

@@ -1,0 +1,96 @@
+/*
+ * The connection from the inside. One struct, four files:
+ *   redis.c          the caller's side: open, close, send, eval, and handing replies out
+ *   redis_connect.c  the life of a connection: connect, lose, back off, the reply timeout
+ *   redis_greet.c    what is said at each connect: AUTH, SELECT, PING, role, maxmemory-policy
+ *   redis_libevent.c hiredis' readable and writable on the loop
+ * hiredis answers in order, so that a ring of calls is all that is kept. A connection that is given up is first
+ * detached (ac->data = NULL): whatever hiredis still says about it afterwards is nobody's.
+ */
+#ifndef KPID_STORE_REDIS_INTERNAL_H
+#define KPID_STORE_REDIS_INTERNAL_H
+
+#include "kpid/redis.h"
+#include "redis_url.h"
+
+#include <hiredis/async.h>
+
+#define KPID_REDIS_MAGIC           0x72656469u
+#define KPID_REDIS_BACKOFF_MIN_MS  100
+#define KPID_REDIS_BACKOFF_MAX_MS  5000
+#define KPID_REDIS_SCRATCH_BYTES   (1u << 16) /* the encoding buffer is not kept above this */
+
+struct event;
+
+/* What EVAL needs if Redis does not know the script: the encoded EVALSHA, and where its arguments begin in it. */
+struct kpid_redis_retry {
+    struct kpid_buf command;
+    size_t rest_at, n_bulks;
+    const char *text;
+};
+
+struct kpid_redis_call {
+    kpid_redis_done *done;
+    void *ctx;
+    int64_t sent_ms;
+    struct kpid_redis_retry *retry; /* owned, or NULL */
+};
+
+struct kpid_redis_ring {
+    struct kpid_redis_call *calls;
+    size_t head, n, cap;
+};
+
+struct kpid_redis {
+    uint32_t magic;
+    struct event_base *base;
+    struct kpid_redis_url url;
+    int64_t timeout_ms;
+    bool allow_eviction;
+    struct kpid_redis_events events;
+    void *ctx;
+
+    redisAsyncContext *ac; /* NULL: not connected, and not trying */
+    bool up, closing, closed;
+    unsigned busy; /* depth of callbacks that will look at this struct again */
+    struct kpid_redis_ring pending; /* sent, in the order of their replies */
+    struct kpid_redis_ring failed;  /* to be answered with KPID_REPLY_DOWN on a later turn */
+    struct kpid_buf scratch;        /* a command being encoded */
+    struct kpid_buf why;            /* why it is down */
+    struct kpid_buf told;           /* the reason that events.down was last called with */
+    struct kpid_buf warning;
+
+    int64_t heard_ms; /* when bytes last moved */
+    int64_t backoff_ms;
+    struct event *reconnect_timer, *timeout_timer, *failed_timer;
+};
+
+/* redis.c */
+int64_t kpid_redis_now_ms(void); /* monotonic */
+void kpid_redis_enter(struct kpid_redis *redis);
+void kpid_redis_leave(struct kpid_redis *redis); /* frees it when it was closed meanwhile */
+/* Sends while connecting too; the connection must exist. */
+void kpid_redis_enqueue(struct kpid_redis *redis, const struct kpid_buf *command, struct kpid_redis_call call);
+void kpid_redis_greet_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, size_t n, kpid_redis_done *done);
+void kpid_redis_on_failed(int fd, short what, void *arg);
+void kpid_redis_fail_pending(struct kpid_redis *redis);
+
+/* redis_connect.c */
+void kpid_redis_connect_later(struct kpid_redis *redis, int64_t after_ms);
+void kpid_redis_on_connect_timer(int fd, short what, void *arg);
+void kpid_redis_on_timeout(int fd, short what, void *arg);
+void kpid_redis_watch(struct kpid_redis *redis); /* arms the reply timeout */
+/* Gives the connection up. drop: hiredis is to free it; otherwise hiredis is already doing so. */
+void kpid_redis_lose(struct kpid_redis *redis, const char *why, bool drop);
+
+/* redis_greet.c */
+void kpid_redis_greet(struct kpid_redis *redis);
+
+/* redis_libevent.c */
+bool kpid_redis_attach(redisAsyncContext *ac, struct event_base *base);
+
+/* redis_reply.c */
+/* Calls done with a view of raw: strings are borrowed, only arrays need room of their own. */
+void kpid_redis_hand_out(const redisReply *raw, kpid_redis_done *done, void *ctx);
+
+#endif
