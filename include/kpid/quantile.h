@@ -4,7 +4,7 @@
  * A bucket's count may be taken back (kpid_quantile_add with a negative weight), which clocks need for corrections.
  * At least 2,048 buckets a sign before the ones nearest to zero are collapsed; collapsed() counts that.
  * n, min, max and sum are not kept here (see agg.h); the caller clamps an answer to [min, max].
- * A zeroed struct with gamma set by _init owns nothing.
+ * A zeroed struct is an empty sketch and owns nothing. Merging is commutative and associative, bit for bit.
  */
 #ifndef KPID_QUANTILE_H
 #define KPID_QUANTILE_H
@@ -13,30 +13,34 @@
 #include "kpid/pack.h"
 
 struct kpid_quantile_side {
-    uint32_t *counts; /* counts[i] belongs to bucket first + i */
+    void *counts;       /* counts[i] belongs to bucket first + i */
+    uint64_t collapsed; /* values that are counted in a bucket higher than their own */
     int32_t first;
-    uint32_t len, cap;
+    uint32_t len;
+    uint8_t width;      /* bytes of a counter: 2, 4 or 8, as the greatest needs */
 };
 
 struct kpid_quantile {
     struct kpid_quantile_side positive, negative;
     uint64_t zero;
-    uint32_t collapsed;
 };
 
-/* What the configured error gives, once for a measure. error in (0, 0.5), e.g. 0.01. */
+/* What the configured error gives, once for a measure. error in [0.000001, 0.5), e.g. 0.01. */
 struct kpid_quantile_scale {
     double error, gamma, log_gamma_inverse;
 };
 void kpid_quantile_scale_init(struct kpid_quantile_scale *scale, double error);
 
 void kpid_quantile_release(struct kpid_quantile *q);
+/* weight 1 adds, -1 takes back what was added before. value is finite. */
 void kpid_quantile_add(struct kpid_quantile *q, const struct kpid_quantile_scale *scale, double value, int weight);
 void kpid_quantile_merge(struct kpid_quantile *into, const struct kpid_quantile *from);
-/* percent in (0, 100]. False when empty. */
+/* percent in (0, 100], to a thousandth. False when empty. */
 bool kpid_quantile_at(const struct kpid_quantile *q, const struct kpid_quantile_scale *scale, double percent,
                       double *ret) KPID_MUST_CHECK;
-size_t kpid_quantile_bytes(const struct kpid_quantile *q);
+/* Values whose error is no longer bounded, because their bucket was collapsed. */
+uint64_t kpid_quantile_collapsed(const struct kpid_quantile *q);
+size_t kpid_quantile_bytes(const struct kpid_quantile *q); /* heap bytes held */
 void kpid_quantile_pack(const struct kpid_quantile *q, struct kpid_buf *out); /* canonical */
 bool kpid_quantile_unpack(struct kpid_quantile *ret, struct kpid_unpack *in) KPID_MUST_CHECK;
 

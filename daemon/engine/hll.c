@@ -1,0 +1,297 @@
+/*
+ * Distinct count, see kpid/hll.h.
+ *
+ * Dense: register i lies at bit 6 * i of 12,288 bytes, least significant bits first, as in a Redis value
+ * behind its 16-byte header. The low 14 bits of a hash choose the register; it keeps the greatest 1 + number
+ * of trailing zeros of the other 50 bits.
+ *
+ * Sparse: the hashes themselves, in an open-addressing table whose home slots follow the hash's order, so
+ * that it is nearly sorted. It becomes dense with the 1,537th different hash and never earlier, which makes
+ * the sketch a function of the set.
+ *
+ * The estimator is Ertl's (2017, algorithm 6, "improved raw"): from the histogram of register values,
+ * corrected by sigma for registers at 0 and by tau for those at their maximum; no bias table, no switch to
+ * linear counting.
+ */
+#include "kpid/hll.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REGISTERS      16384
+#define REGISTER_BYTES (REGISTERS * 6 / 8)
+#define INDEX_BITS     14
+#define RANK_BITS      (64 - INDEX_BITS)
+#define RANK_MAX       (RANK_BITS + 1)
+#define ALPHA_INFINITE 0.721347520444481703680 /* 1 / (2 ln 2) */
+#define CAP_FIRST      4
+#define CAP_LAST       1760 /* holds KPID_HLL_EXACT_MAX at 7/8 */
+
+#define PACK_SPARSE 0
+#define PACK_DENSE  1
+
+void kpid_hll_release(struct kpid_hll *hll)
+{
+    free(hll->hashes);
+    free(hll->registers);
+    *hll = (struct kpid_hll){0};
+}
+
+static unsigned register_get(const uint8_t *registers, unsigned index)
+{
+    unsigned bit = index * 6, byte = bit / 8, shift = bit % 8;
+    unsigned two = registers[byte] | (shift > 2 ? (unsigned)registers[byte + 1] << 8 : 0);
+    return (two >> shift) & 63;
+}
+
+static void register_set(uint8_t *registers, unsigned index, unsigned rank)
+{
+    unsigned bit = index * 6, byte = bit / 8, shift = bit % 8;
+    registers[byte] = (uint8_t)((registers[byte] & ~(63U << shift)) | (rank << shift));
+    if (shift > 2) {
+        unsigned spill = 8 - shift;
+        registers[byte + 1] = (uint8_t)((registers[byte + 1] & ~(63U >> spill)) | (rank >> spill));
+    }
+}
+
+static bool dense_add(uint8_t *registers, uint64_t hash)
+{
+    unsigned index = (unsigned)(hash & (REGISTERS - 1));
+    unsigned rank = (unsigned)__builtin_ctzll((hash >> INDEX_BITS) | (1ULL << RANK_BITS)) + 1;
+    if (register_get(registers, index) >= rank)
+        return false;
+    register_set(registers, index, rank);
+    return true;
+}
+
+static void dense_make(struct kpid_hll *hll)
+{
+    uint8_t *registers = kpid_zalloc(1, REGISTER_BYTES);
+    for (uint32_t i = 0; i < hll->cap; i++) {
+        if (hll->hashes[i] != 0)
+            dense_add(registers, hll->hashes[i]);
+    }
+    if (hll->has_zero)
+        dense_add(registers, 0);
+    kpid_hll_release(hll);
+    hll->registers = registers;
+}
+
+/* The slot that holds the hash, or the empty one where it belongs. */
+static uint32_t slot_find(const uint64_t *hashes, uint32_t cap, uint64_t hash)
+{
+    uint32_t slot = (uint32_t)(((hash >> 32) * cap) >> 32);
+    while (hashes[slot] != 0 && hashes[slot] != hash)
+        slot = slot + 1 == cap ? 0 : slot + 1;
+    return slot;
+}
+
+static void sparse_grow(struct kpid_hll *hll)
+{
+    uint32_t cap = hll->cap == 0 ? CAP_FIRST : hll->cap * 2 < CAP_LAST ? hll->cap * 2 : CAP_LAST;
+    uint64_t *hashes = kpid_zalloc(cap, sizeof(*hashes));
+    for (uint32_t i = 0; i < hll->cap; i++) {
+        if (hll->hashes[i] != 0)
+            hashes[slot_find(hashes, cap, hll->hashes[i])] = hll->hashes[i];
+    }
+    free(hll->hashes);
+    hll->hashes = hashes;
+    hll->cap = cap;
+}
+
+static uint32_t sparse_count(const struct kpid_hll *hll)
+{
+    return hll->used + (hll->has_zero ? 1 : 0);
+}
+
+static bool sparse_has(const struct kpid_hll *hll, uint64_t hash)
+{
+    if (hash == 0)
+        return hll->has_zero;
+    return hll->cap > 0 && hll->hashes[slot_find(hll->hashes, hll->cap, hash)] == hash;
+}
+
+bool kpid_hll_add(struct kpid_hll *hll, uint64_t hash)
+{
+    if (hll->registers != NULL)
+        return dense_add(hll->registers, hash);
+    if (sparse_has(hll, hash))
+        return false;
+    if (sparse_count(hll) == KPID_HLL_EXACT_MAX) {
+        dense_make(hll);
+        dense_add(hll->registers, hash);
+        return true;
+    }
+    if (hash == 0) {
+        hll->has_zero = true;
+        return true;
+    }
+    if (hll->used + 1 > hll->cap - (hll->cap + 7) / 8) /* at most 7/8 full, and never quite full */
+        sparse_grow(hll);
+    hll->hashes[slot_find(hll->hashes, hll->cap, hash)] = hash;
+    hll->used++;
+    return true;
+}
+
+/* Four registers are three bytes: both sides are unpacked, compared and packed again. */
+static void dense_merge(uint8_t *into, const uint8_t *from)
+{
+    for (unsigned i = 0; i < REGISTER_BYTES; i += 3) {
+        uint32_t a = into[i] | (uint32_t)into[i + 1] << 8 | (uint32_t)into[i + 2] << 16;
+        uint32_t b = from[i] | (uint32_t)from[i + 1] << 8 | (uint32_t)from[i + 2] << 16, out = 0;
+        if (a == b)
+            continue;
+        for (unsigned shift = 0; shift < 24; shift += 6) {
+            uint32_t x = a >> shift & 63, y = b >> shift & 63;
+            out |= (x > y ? x : y) << shift;
+        }
+        into[i] = (uint8_t)out;
+        into[i + 1] = (uint8_t)(out >> 8);
+        into[i + 2] = (uint8_t)(out >> 16);
+    }
+}
+
+void kpid_hll_merge(struct kpid_hll *into, const struct kpid_hll *from)
+{
+    if (from->registers != NULL) {
+        if (into->registers == NULL)
+            dense_make(into);
+        dense_merge(into->registers, from->registers);
+        return;
+    }
+    for (uint32_t i = 0; i < from->cap; i++) {
+        if (from->hashes[i] != 0)
+            kpid_hll_add(into, from->hashes[i]);
+    }
+    if (from->has_zero)
+        kpid_hll_add(into, 0);
+}
+
+static double sigma(double x)
+{
+    double power = 1, z = x, before;
+    if (x == 1)
+        return INFINITY;
+    do {
+        x *= x;
+        before = z;
+        z += x * power;
+        power += power;
+    } while (z != before);
+    return z;
+}
+
+static double tau(double x)
+{
+    double power = 1, z = 1 - x, before;
+    if (x == 0 || x == 1)
+        return 0;
+    do {
+        x = sqrt(x);
+        before = z;
+        power *= 0.5;
+        z -= (1 - x) * (1 - x) * power;
+    } while (z != before);
+    return z / 3;
+}
+
+uint64_t kpid_hll_estimate(const struct kpid_hll *hll)
+{
+    if (hll->registers == NULL)
+        return sparse_count(hll);
+    uint32_t histogram[64] = {0};
+    const uint8_t *at = hll->registers;
+    for (unsigned i = 0; i < REGISTER_BYTES; i += 3) {
+        uint32_t four = at[i] | (uint32_t)at[i + 1] << 8 | (uint32_t)at[i + 2] << 16;
+        histogram[four & 63]++;
+        histogram[four >> 6 & 63]++;
+        histogram[four >> 12 & 63]++;
+        histogram[four >> 18]++;
+    }
+    double m = REGISTERS;
+    double z = m * tau((m - histogram[RANK_MAX]) / m);
+    for (unsigned rank = RANK_BITS; rank >= 1; rank--)
+        z = (z + histogram[rank]) * 0.5;
+    z += m * sigma(histogram[0] / m);
+    return (uint64_t)llround(ALPHA_INFINITE * m * m / z);
+}
+
+bool kpid_hll_exact(const struct kpid_hll *hll)
+{
+    return hll->registers == NULL;
+}
+
+size_t kpid_hll_bytes(const struct kpid_hll *hll)
+{
+    return hll->registers != NULL ? REGISTER_BYTES : hll->cap * sizeof(uint64_t);
+}
+
+static int hash_order(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void kpid_hll_pack(const struct kpid_hll *hll, struct kpid_buf *out)
+{
+    if (hll->registers != NULL) {
+        kpid_pack_u64(out, PACK_DENSE);
+        kpid_buf_add(out, hll->registers, REGISTER_BYTES);
+        return;
+    }
+    uint64_t sorted[KPID_HLL_EXACT_MAX];
+    size_t n = 0;
+    if (hll->has_zero)
+        sorted[n++] = 0;
+    for (uint32_t i = 0; i < hll->cap; i++) {
+        if (hll->hashes[i] != 0)
+            sorted[n++] = hll->hashes[i];
+    }
+    qsort(sorted, n, sizeof(sorted[0]), hash_order);
+    kpid_pack_u64(out, PACK_SPARSE);
+    kpid_pack_u64(out, n);
+    for (size_t i = 0; i < n; i++)
+        kpid_pack_fixed64(out, sorted[i]);
+}
+
+static bool dense_unpack(struct kpid_hll *hll, struct kpid_unpack *in)
+{
+    if (in->bad || in->end - in->at < REGISTER_BYTES)
+        return false;
+    for (unsigned i = 0; i < REGISTERS; i++) {
+        if (register_get(in->at, i) > RANK_MAX)
+            return false;
+    }
+    hll->registers = kpid_alloc(REGISTER_BYTES);
+    memcpy(hll->registers, in->at, REGISTER_BYTES);
+    in->at += REGISTER_BYTES;
+    return true;
+}
+
+bool kpid_hll_unpack(struct kpid_hll *ret, struct kpid_unpack *in)
+{
+    struct kpid_hll hll = {0};
+    uint64_t kind = kpid_unpack_u64(in);
+    bool good = !in->bad && kind <= PACK_DENSE;
+    if (good && kind == PACK_DENSE) {
+        good = dense_unpack(&hll, in);
+    } else if (good) {
+        uint64_t n = kpid_unpack_u64(in), before = 0;
+        good = !in->bad && n <= KPID_HLL_EXACT_MAX;
+        for (uint64_t i = 0; good && i < n; i++) {
+            uint64_t hash = kpid_unpack_fixed64(in);
+            good = !in->bad && (i == 0 || hash > before);
+            before = hash;
+            if (good)
+                kpid_hll_add(&hll, hash);
+        }
+    }
+    if (!good) {
+        in->bad = true;
+        kpid_hll_release(&hll);
+        return false;
+    }
+    *ret = hll;
+    return true;
+}
