@@ -1,0 +1,53 @@
+/*
+ * The paths of a source's fields as a trie of keys. A node that some field ends at has a place in the array
+ * of tokens that the readers fill. A field with a nested path has a second place under the root, for a
+ * message that has the dotted path literally as a key ("a.b"): where that came, it wins.
+ */
+#ifndef KPID_DECODE_KEYS_H
+#define KPID_DECODE_KEYS_H
+
+#include "kpid/model.h"
+#include "token.h"
+#include "words.h"
+
+struct kpid_key_node {
+    struct kpid_words children; /* numbers are indices into kpid_keys.nodes */
+    int32_t place;              /* of its token, -1: no field ends here */
+    bool text;                  /* a field wants a number as it was written */
+};
+
+struct kpid_key_field {
+    int32_t place;   /* of the field's token */
+    int32_t literal; /* of the token under the dotted key, -1: the path is not nested */
+};
+
+struct kpid_keys {
+    struct kpid_key_node *nodes; /* [0] = the message itself */
+    size_t n_nodes;
+    struct kpid_key_field *fields; /* one per field of the source */
+    struct kpid_token *tokens;     /* n_tokens places, of the message being decoded */
+    size_t n_tokens;
+    char **dotted; /* keys that were put together here */
+    size_t n_dotted;
+};
+
+/* Borrows the source's keys. */
+void kpid_keys_init(struct kpid_keys *keys, const struct kpid_source *source);
+void kpid_keys_release(struct kpid_keys *keys);
+
+/* All tokens NONE: before a message. */
+void kpid_keys_clear(struct kpid_keys *keys);
+
+/* Tokens below a node NONE again: its key came, maybe once more, and the last one wins as a whole. */
+void kpid_keys_clear_below(struct kpid_keys *keys, const struct kpid_key_node *node);
+
+/* The child of a node under a key, NULL: none. `end`: how far may be read. */
+static inline const struct kpid_key_node *kpid_keys_find(const struct kpid_keys *keys,
+                                                         const struct kpid_key_node *node, const char *key,
+                                                         size_t len, const char *end)
+{
+    int32_t i = kpid_words_find(&node->children, key, len, end);
+    return i < 0 ? NULL : &keys->nodes[i];
+}
+
+#endif
