@@ -33,12 +33,13 @@ void kpid_dedup_stats(const struct kpid_dedup *dedup, struct kpid_dedup_stats *r
 /*
  * Storage, append-only by slice. kpid_dedup_pack_new appends the marks made since the last call, grouped by slice:
  * it calls emit once a slice with the slice's start and the packed marks (borrowed for the call). A mark that was
- * packed once is never packed again. kpid_dedup_load adds marks from such bytes (those of expired slices are
+ * packed once is not packed again, unless `all` asks for every live mark (a shard's state is then written as a whole:
+ * walk the table slice by slice; it is rare). kpid_dedup_load adds marks from such bytes (those of expired slices are
  * skipped); false: the bytes are damaged. kpid_dedup_oldest: start of the oldest live slice; stored slices before
  * it may be dropped.
  */
 typedef void kpid_dedup_emit(void *ctx, int64_t slice_start_ms, const void *bytes, size_t len);
-void kpid_dedup_pack_new(struct kpid_dedup *dedup, kpid_dedup_emit *emit, void *ctx);
+void kpid_dedup_pack_new(struct kpid_dedup *dedup, bool all, kpid_dedup_emit *emit, void *ctx);
 bool kpid_dedup_load(struct kpid_dedup *dedup, int64_t slice_start_ms, const void *bytes, size_t len) KPID_MUST_CHECK;
 int64_t kpid_dedup_oldest(const struct kpid_dedup *dedup);
 

@@ -73,6 +73,8 @@ struct kpid_window {
 
 /* ---- measures ----------------------------------------------------------------------------------------------- */
 
+#define KPID_GROUPINGS_MAX 64 /* of one measure, the total included */
+
 /* A set of fields that some KPI groups by. groupings[0] of every source is the empty one: the total. */
 struct kpid_grouping {
     uint16_t *slots;
@@ -131,7 +133,7 @@ struct kpid_source_plan {
     size_t n_groupings;
     uint32_t *measures;              /* indices of the measures that read this source */
     size_t n_measures;
-    uint32_t **by_type;              /* by_type[type_id]: measures that an event of this type can matter to, */
+    uint32_t **by_type;              /* by_type[type_id]: indices (of the model) of measures that an event of this type can matter to, */
     size_t *n_by_type;               /* worked out from `type == "x"` and `type in [..]` at the root of `where` */
     int64_t tightest_slide_ms;       /* of its windows, for max_pending */
     int64_t longest_window_ms;

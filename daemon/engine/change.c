@@ -1,0 +1,130 @@
+/* When a figure can change without new events, so that runs of boundaries at which nothing changes are one step. */
+#include "core.h"
+
+static int64_t after_multiple(int64_t t_ms, int64_t step_ms)
+{
+    int64_t rest = t_ms % step_ms;
+    return t_ms - rest - (rest < 0 ? step_ms : 0) + step_ms;
+}
+
+static int64_t first_start(const struct kpid_pane_list *list, int64_t from_ms)
+{
+    size_t at = kpid_list_lower(list, from_ms);
+    return at < list->n ? list->at[list->head + at]->start_ms : KPID_FOREVER;
+}
+
+/* The total's panes say enough: a group's cell never stands where the total has none. */
+static int64_t panes_next(const struct kpid_measure_state *m, size_t rung, int64_t after_ms, int64_t slide_ms,
+                          int64_t length_ms)
+{
+    const struct kpid_pane_list *list = kpid_list(m, 0, rung);
+    int64_t best = KPID_FOREVER, start, width = m->def->rungs[rung].width_ms;
+
+    /* A pane enters at the first boundary behind its start; one that began before `after` and ends behind it, too. */
+    start = first_start(list, after_ms > KPID_NEVER + width ? after_ms - width + 1 : after_ms);
+    if (start != KPID_FOREVER) {
+        int64_t boundary = after_multiple(start, slide_ms);
+        if (boundary <= after_ms)
+            boundary = after_multiple(after_ms, slide_ms);
+        best = boundary;
+    }
+    if (length_ms != KPID_FOREVER) {
+        int64_t oldest = after_multiple(after_ms, slide_ms) - slide_ms - length_ms;
+        start = first_start(list, oldest);
+        if (start != KPID_FOREVER) {
+            int64_t boundary = after_multiple(start, slide_ms) + length_ms;
+            if (boundary <= after_ms)
+                boundary = after_multiple(after_ms, slide_ms);
+            if (boundary < best)
+                best = boundary;
+        }
+    }
+    return best;
+}
+
+static int64_t activity_next(const struct kpid_shard *shard, int64_t after_ms, int64_t slide_ms, int64_t silent_ms)
+{
+    const struct kpid_measure_state *m = &shard->measures[shard->plan->n_measures];
+    const struct kpid_pane_list *list = kpid_list(m, 0, 0);
+    int64_t best = KPID_FOREVER, width = m->def->rungs[0].width_ms;
+
+    for (size_t i = kpid_list_lower(list, after_ms - silent_ms - width); i < list->n; i++) {
+        const struct kpid_pane *pane = list->at[list->head + i];
+        const struct kpid_span_cell *cell = (const struct kpid_span_cell *)(const void *)pane->cells;
+        int64_t wakes = after_multiple(cell->first_ms - 1, slide_ms);
+        int64_t falls = after_multiple(cell->last_ms + silent_ms - 1, slide_ms);
+        if (wakes > after_ms && wakes < best)
+            best = wakes;
+        if (falls > after_ms && falls < best)
+            best = falls;
+        if (pane->start_ms > after_ms)
+            break;
+    }
+    return best;
+}
+
+int64_t kpid_shard_next_change(const struct kpid_shard *shard, size_t measure_index, int64_t after_ms,
+                               int64_t slide_ms, int64_t length_ms)
+{
+    const struct kpid_measure_state *m = &shard->measures[measure_index];
+    int64_t best = KPID_FOREVER, next;
+
+    if (measure_index == shard->plan->n_measures)
+        return activity_next(shard, after_ms, slide_ms, length_ms);
+    for (size_t r = 0; r < m->def->n_rungs; r++) {
+        if (m->def->rungs[r].kind != KPID_RUNG_FIXED || m->def->rungs[r].width_ms > slide_ms)
+            continue;
+        next = panes_next(m, r, after_ms, slide_ms, length_ms);
+        if (next < best)
+            best = next;
+    }
+    if (m->clocks) {
+        next = kpid_clocks_next_timer(m->clocks);
+        if (next != KPID_FOREVER) {
+            next = next < after_ms ? after_multiple(after_ms, slide_ms) : after_multiple(next, slide_ms);
+            if (next <= after_ms)
+                next = after_multiple(after_ms, slide_ms);
+            if (next < best)
+                best = next;
+        }
+    }
+    return best;
+}
+
+int64_t kpid_shard_last_content(const struct kpid_shard *shard)
+{
+    int64_t last = KPID_NEVER;
+
+    for (size_t i = 0; i < shard->plan->n_measures; i++) {
+        const struct kpid_measure_state *m = &shard->measures[i];
+        for (size_t r = 0; r < m->def->n_rungs; r++) {
+            const struct kpid_pane_list *list = kpid_list(m, 0, r);
+            if (m->def->rungs[r].kind != KPID_RUNG_FIXED || !list->n)
+                continue;
+            int64_t end = list->at[list->head + list->n - 1]->start_ms + m->def->rungs[r].width_ms;
+            if (r == 0 && end > last)
+                last = end;
+        }
+    }
+    return last;
+}
+
+uint64_t kpid_shard_version(const struct kpid_shard *shard, size_t measure_index)
+{
+    return shard->measures[measure_index].version;
+}
+
+void kpid_shard_touched(const struct kpid_shard *shard, kpid_touched *touch, void *ctx)
+{
+    for (size_t i = 0; i < shard->plan->n_measures; i++) {
+        const struct kpid_measure_state *m = &shard->measures[i];
+        for (size_t t = 0; t < m->n_touches; t++)
+            touch(ctx, i, m->touches[t].rung, m->touches[t].start_ms, m->touches[t].end_ms);
+    }
+}
+
+void kpid_shard_touched_clear(struct kpid_shard *shard)
+{
+    for (size_t i = 0; i < shard->plan->n_measures; i++)
+        shard->measures[i].n_touches = 0;
+}

@@ -1,0 +1,244 @@
+/* What the files of the shard share: its parts and how they hang together. Private to the engine. */
+#ifndef KPID_ENGINE_CORE_H
+#define KPID_ENGINE_CORE_H
+
+#include "kpid/dedup.h"
+#include "kpid/shard.h"
+
+/* ---- groups: values of a grouping's fields <-> a small number (gid), per shard ---- */
+
+#define KPID_GID_OTHER 0u /* __other__; the total of the empty grouping uses it too */
+
+struct kpid_group {
+    char *name;          /* packed values: length-prefixed, in order; NULL: the slot is free */
+    uint32_t name_len;
+    uint32_t cells;      /* cells and clock keys that use it */
+    uint64_t hash;
+    int64_t last_ms;     /* latest event */
+    bool dirty;
+};
+
+struct kpid_groups {
+    struct kpid_group *at;   /* by gid; [0] is __other__ */
+    uint32_t n, cap, live;
+    uint32_t *index, index_cap;
+    uint32_t *free_gids, n_free, cap_free;
+    uint32_t *dirty, n_dirty, cap_dirty;
+    int64_t other_last_ms;   /* latest event that went to __other__, KPID_NEVER: none */
+    uint64_t refused;        /* events, not groups */
+    uint64_t hash;           /* names the grouping in stored state */
+};
+
+void kpid_groups_init(struct kpid_groups *groups, uint64_t hash);
+void kpid_groups_release(struct kpid_groups *groups);
+void kpid_groups_loaded(struct kpid_groups *groups); /* after the last _put */
+/* The gid of a name, made if there is room for it (max live groups), else KPID_GID_OTHER. */
+uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t len, uint32_t max, int64_t ts_ms);
+/* Puts a stored group at its gid. */
+void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t last_ms);
+void kpid_groups_expire(struct kpid_groups *groups, int64_t before_ms); /* unused and last seen before that */
+void kpid_groups_touch(struct kpid_groups *groups, uint32_t gid);       /* marks it dirty */
+
+/* ---- panes: cells of one measure, grouping and slice of time ---- */
+
+struct kpid_pane {
+    int64_t start_ms;
+    uint32_t n, cap;
+    uint32_t *gids;      /* n */
+    uint8_t *cells;      /* n * cell_bytes */
+    uint8_t *dirty;      /* a bit a cell */
+    uint32_t *index;     /* gid -> position + 1, open addressing; NULL while n is small */
+    uint32_t index_cap;
+    uint32_t listed;     /* position in the shard's list of dirty panes + 1, 0: not in it */
+};
+
+struct kpid_pane *kpid_pane_new(int64_t start_ms);
+void kpid_pane_free(struct kpid_pane *pane, const struct kpid_agg *agg, struct kpid_groups *groups);
+/* The group's cell, zeroed if new. */
+void *kpid_pane_cell(struct kpid_pane *pane, const struct kpid_agg *agg, struct kpid_groups *groups, uint32_t gid,
+                     uint32_t *ret_position);
+const void *kpid_pane_find(const struct kpid_pane *pane, const struct kpid_agg *agg, uint32_t gid);
+
+/* ---- the ladder of one measure ---- */
+
+struct kpid_pane_list {
+    struct kpid_pane **at; /* ascending starts, [head, head + n) */
+    size_t head, n, cap;
+    size_t last;           /* position used last */
+    struct kpid_pane *base; /* levels: what lies before floor; NULL: nothing */
+};
+
+/* Marks that all groupings of a measure share. */
+struct kpid_rung_mark {
+    int64_t merged_ms;   /* complete below; rung 0: KPID_FOREVER */
+    int64_t floor_ms;    /* panes that end at or before it are released */
+    int64_t began_ms;    /* complete from here on; KPID_NEVER: from the beginning */
+};
+
+struct kpid_touch {
+    uint16_t rung;
+    int64_t start_ms, end_ms;
+};
+
+struct kpid_clocks;
+
+struct kpid_measure_state {
+    const struct kpid_measure *def;
+    struct kpid_rung_mark *marks;      /* n_rungs */
+    int64_t *grouping_began_ms;        /* n_groupings: complete from here on */
+    struct kpid_pane_list *lists;      /* n_groupings * n_rungs: [g * n_rungs + r] */
+    struct kpid_clocks *clocks;        /* clock measures, else NULL */
+    int64_t max_merged_ms;             /* highest merged of rungs above 0 */
+    int64_t touch_below_ms;            /* changes before it are recorded as touched */
+    struct kpid_touch *touches;
+    size_t n_touches, cap_touches;
+    uint64_t version, absent;
+    uint64_t cells;
+    size_t heap_bytes;                 /* of sketches */
+};
+
+/* ---- the shard ---- */
+
+struct kpid_topic_state {
+    int64_t next_offset, highest_ms;
+    struct kpid_ledger ledger;
+};
+
+/* One measure that an event matters to, ready to be added. */
+struct kpid_prepared {
+    uint32_t measure;
+    struct kpid_sample sample;
+    uint8_t clock_words;      /* bits: enum kpid_clock_word */
+    uint32_t key_at, key_len; /* clock: in shard->scratch */
+};
+
+struct kpid_dirty_pane {
+    struct kpid_pane *pane; /* NULL: released meanwhile */
+    uint32_t measure, list;
+};
+
+struct kpid_log_page {
+    uint64_t id;
+    uint32_t len;
+    int64_t slice_ms; /* de-duplication: start of its slice; KPID_NEVER: the state log */
+};
+
+struct kpid_shard {
+    const struct kpid_model *model;
+    const struct kpid_source *source;
+    const struct kpid_source_plan *plan;
+    uint32_t source_index;
+    int32_t partition;
+
+    struct kpid_topic_state *topics;
+    struct kpid_groups *groups;               /* plan->n_groupings */
+    struct kpid_measure_state *measures;      /* n_measures: in the order of plan->measures, then the activity */
+    uint32_t *places;                         /* index in the model -> place in plan->measures */
+    size_t n_measures;
+    struct kpid_measure activity;             /* event times themselves: was the source alive? */
+    struct kpid_rung activity_rung;
+    uint16_t activity_grouping;
+    struct kpid_dedup *dedup;
+    int64_t first_ms;
+    int64_t elapsed_ms;                       /* deadlines before it are in the panes */
+
+    /* scratch of one event */
+    struct kpid_prepared *prepared;
+    size_t n_prepared;
+    struct kpid_buf scratch;
+    uint32_t *gids;                           /* per grouping, valid where stamp matches */
+    uint64_t *gid_stamps, stamp;
+
+    /* state */
+    struct kpid_dirty_pane *dirty;
+    size_t n_dirty, cap_dirty;
+    struct kpid_log_page *log;
+    size_t n_log, cap_log;
+    uint64_t next_page, cuts;
+    bool changed, must_be_whole;
+    struct {                                  /* the walk that writes everything again, bit by bit */
+        bool on;
+        uint64_t first_page;                  /* pages before it go when the walk ends */
+        uint32_t measure, list, entry;
+        int64_t start_ms;
+        bool base_done;
+        uint64_t written;
+    } walk;
+    uint64_t log_bytes, last_full_bytes;
+
+    struct kpid_letter *letters;
+    size_t n_letters, cap_letters;
+    struct { uint64_t panes, clocks_forgotten, clocks_refused, negatives; } n;
+    bool full;                                /* max_state_bytes is reached: new groups go to __other__ */
+};
+
+/* agg_span.c: first and last event time and their number; what the activity of a source is kept in. */
+struct kpid_span_cell {
+    uint64_t n;
+    int64_t first_ms, last_ms;
+};
+extern const struct kpid_agg kpid_agg_span;
+
+/* prepare.c: works out which measures the event matters to. NONE or why the event is malformed. */
+enum kpid_reason kpid_shard_prepare(struct kpid_shard *shard, const struct kpid_record *record,
+                                    const struct kpid_event *event);
+/* The event's gid in one of the source's groupings, worked out once an event. */
+uint32_t kpid_shard_gid(struct kpid_shard *shard, const struct kpid_event *event, uint16_t grouping);
+
+/* ladder.c */
+static inline struct kpid_pane_list *kpid_list(const struct kpid_measure_state *m, size_t grouping, size_t rung)
+{
+    return &m->lists[grouping * m->def->n_rungs + rung];
+}
+/* Adds one sample at an instant to every rung that is complete there, for one grouping. False: no rung keeps that
+ * instant any more. */
+bool kpid_ladder_add(struct kpid_shard *shard, uint32_t measure, uint32_t grouping, uint32_t gid, int64_t ts_ms,
+                     const struct kpid_sample *sample);
+/* Notes that windows around this instant changed behind their final boundary. */
+void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms);
+/* Merges upward what no boundary needs apart, and releases what none needs. */
+void kpid_ladder_advance(struct kpid_shard *shard, uint32_t measure, int64_t progress_ms, int64_t released_ms);
+void kpid_lists_release(struct kpid_shard *shard, struct kpid_measure_state *m);
+int64_t kpid_rung_start(const struct kpid_rung *rung, int64_t ts_ms);
+int64_t kpid_rung_end(const struct kpid_rung *rung, int64_t start_ms);
+/* The pane that starts there, or NULL; _make makes it. */
+struct kpid_pane *kpid_list_find(const struct kpid_pane_list *list, int64_t start_ms);
+struct kpid_pane *kpid_list_make(struct kpid_shard *shard, struct kpid_pane_list *list, int64_t start_ms);
+/* Position of the first pane with start >= start_ms. */
+size_t kpid_list_lower(const struct kpid_pane_list *list, int64_t start_ms);
+void kpid_pane_mark(struct kpid_shard *shard, uint32_t measure, uint32_t list, struct kpid_pane *pane,
+                    uint32_t position);
+
+/* Calls visit for each pane that [from, to) is put together from; levels: base panes and everything before `to`. */
+typedef void kpid_pane_visit(void *ctx, const struct kpid_pane *pane);
+void kpid_ladder_collect(const struct kpid_measure_state *m, size_t grouping, size_t rung, int64_t from_ms,
+                         int64_t to_ms, kpid_pane_visit *visit, void *ctx);
+void kpid_ladder_collect_before(const struct kpid_measure_state *m, size_t grouping, size_t rung, int64_t to_ms,
+                                kpid_pane_visit *visit, void *ctx);
+
+/* clock_table.c */
+struct kpid_clocks *kpid_clocks_new(const struct kpid_measure *def);
+void kpid_clocks_free(struct kpid_clocks *clocks);
+/* True if it was (or would be, `try_only`) taken; false: the table is full. */
+bool kpid_clocks_room(const struct kpid_clocks *clocks, const char *key, size_t len);
+void kpid_clocks_take(struct kpid_shard *shard, uint32_t measure, const char *key, size_t len, int64_t ts_ms,
+                      uint8_t words, const uint32_t *gids);
+void kpid_clocks_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_ms);
+void kpid_clocks_forget(struct kpid_shard *shard, uint32_t measure, int64_t before_ms);
+/* Widens minima and maxima that were taken back; called before cells are read or stored. */
+void kpid_clocks_settle(struct kpid_shard *shard, uint32_t measure);
+int64_t kpid_clocks_next_timer(const struct kpid_clocks *clocks);
+uint64_t kpid_clocks_count(const struct kpid_clocks *clocks);
+size_t kpid_clocks_bytes(const struct kpid_clocks *clocks);
+/* Storage: packs dirty keys (or from *entry on, up to max_bytes, advancing it) as records of one page each. */
+typedef void kpid_clock_emit(void *ctx, const char *bytes, size_t len);
+void kpid_clocks_pack_dirty(struct kpid_clocks *clocks, kpid_clock_emit *emit, void *ctx);
+bool kpid_clocks_pack_range(struct kpid_clocks *clocks, uint32_t *entry, size_t max_bytes, kpid_clock_emit *emit,
+                            void *ctx);
+/* Reads one key. places[i]: where the i-th of its n stored group numbers belongs among the measure's groupings but the
+ * total, SIZE_MAX: nowhere any more. */
+bool kpid_clocks_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpack *in, const size_t *places,
+                      size_t n);
+void kpid_clocks_loaded(struct kpid_shard *shard, uint32_t measure);
+
+#endif

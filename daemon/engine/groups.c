@@ -1,0 +1,177 @@
+#include "core.h"
+
+#include "kpid/hash.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void groups_index_put(struct kpid_groups *groups, uint32_t gid)
+{
+    uint32_t mask = groups->index_cap - 1;
+    uint32_t at = (uint32_t)groups->at[gid].hash & mask;
+
+    while (groups->index[at])
+        at = (at + 1) & mask;
+    groups->index[at] = gid;
+}
+
+static void groups_index_rebuild(struct kpid_groups *groups)
+{
+    uint32_t cap = 16;
+
+    while (cap < groups->live * 2 + 2)
+        cap *= 2;
+    free(groups->index);
+    groups->index = kpid_zalloc(cap, sizeof(*groups->index));
+    groups->index_cap = cap;
+    for (uint32_t gid = 1; gid < groups->n; gid++)
+        if (groups->at[gid].name)
+            groups_index_put(groups, gid);
+}
+
+static void groups_reserve(struct kpid_groups *groups, uint32_t n)
+{
+    if (n > groups->cap) {
+        uint32_t cap = groups->cap ? groups->cap * 2 : 16;
+        if (cap < n)
+            cap = n;
+        groups->at = kpid_realloc(groups->at, cap * sizeof(*groups->at));
+        memset(groups->at + groups->cap, 0, (cap - groups->cap) * sizeof(*groups->at));
+        groups->cap = cap;
+    }
+    if (n > groups->n)
+        groups->n = n;
+}
+
+static void groups_free_gid(struct kpid_groups *groups, uint32_t gid)
+{
+    if (groups->n_free == groups->cap_free) {
+        groups->cap_free = groups->cap_free ? groups->cap_free * 2 : 16;
+        groups->free_gids = kpid_realloc(groups->free_gids, groups->cap_free * sizeof(*groups->free_gids));
+    }
+    groups->free_gids[groups->n_free++] = gid;
+}
+
+void kpid_groups_init(struct kpid_groups *groups, uint64_t hash)
+{
+    memset(groups, 0, sizeof(*groups));
+    groups->hash = hash;
+    groups->other_last_ms = KPID_NEVER;
+    groups_reserve(groups, 1);
+}
+
+void kpid_groups_loaded(struct kpid_groups *groups)
+{
+    for (uint32_t gid = 1; gid < groups->n; gid++)
+        if (!groups->at[gid].name)
+            groups_free_gid(groups, gid);
+}
+
+void kpid_groups_release(struct kpid_groups *groups)
+{
+    for (uint32_t gid = 0; gid < groups->n; gid++)
+        free(groups->at[gid].name);
+    free(groups->at);
+    free(groups->index);
+    free(groups->free_gids);
+    free(groups->dirty);
+    memset(groups, 0, sizeof(*groups));
+}
+
+void kpid_groups_touch(struct kpid_groups *groups, uint32_t gid)
+{
+    struct kpid_group *group = &groups->at[gid];
+
+    if (group->dirty)
+        return;
+    group->dirty = true;
+    if (groups->n_dirty == groups->cap_dirty) {
+        groups->cap_dirty = groups->cap_dirty ? groups->cap_dirty * 2 : 16;
+        groups->dirty = kpid_realloc(groups->dirty, groups->cap_dirty * sizeof(*groups->dirty));
+    }
+    groups->dirty[groups->n_dirty++] = gid;
+}
+
+static void groups_insert(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t ts_ms)
+{
+    struct kpid_group *group = &groups->at[gid];
+
+    group->name = kpid_strndup(name, len);
+    group->name_len = (uint32_t)len;
+    group->hash = kpid_hash(name, len, 0);
+    group->last_ms = ts_ms;
+    groups->live++;
+    if (groups->live * 2 > groups->index_cap)
+        groups_index_rebuild(groups);
+    else
+        groups_index_put(groups, gid);
+}
+
+uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t len, uint32_t max, int64_t ts_ms)
+{
+    uint64_t hash = kpid_hash(name, len, 0);
+    uint32_t gid;
+
+    if (groups->index_cap) {
+        uint32_t mask = groups->index_cap - 1;
+        for (uint32_t at = (uint32_t)hash & mask; (gid = groups->index[at]); at = (at + 1) & mask) {
+            struct kpid_group *group = &groups->at[gid];
+            if (group->hash == hash && group->name_len == len && !memcmp(group->name, name, len)) {
+                if (ts_ms > group->last_ms) {
+                    group->last_ms = ts_ms;
+                    kpid_groups_touch(groups, gid);
+                }
+                return gid;
+            }
+        }
+    }
+    if (groups->live >= max) {
+        groups->refused++;
+        if (ts_ms > groups->other_last_ms)
+            groups->other_last_ms = ts_ms;
+        return KPID_GID_OTHER;
+    }
+    gid = groups->n_free ? groups->free_gids[--groups->n_free] : groups->n;
+    groups_reserve(groups, gid + 1);
+    groups_insert(groups, gid, name, len, ts_ms);
+    kpid_groups_touch(groups, gid);
+    return gid;
+}
+
+void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t last_ms)
+{
+    groups_reserve(groups, gid + 1);
+    struct kpid_group *group = &groups->at[gid];
+    if (group->name && group->name_len == len && !memcmp(group->name, name, len)) {
+        if (last_ms > group->last_ms)
+            group->last_ms = last_ms;
+        return;
+    }
+    if (group->name) {
+        /* A later page of the log: another group took the number over. */
+        free(group->name);
+        group->name = NULL;
+        groups->live--;
+        groups_index_rebuild(groups);
+    }
+    groups_insert(groups, gid, name, len, last_ms);
+}
+
+void kpid_groups_expire(struct kpid_groups *groups, int64_t before_ms)
+{
+    bool gone = false;
+
+    for (uint32_t gid = 1; gid < groups->n; gid++) {
+        struct kpid_group *group = &groups->at[gid];
+        if (!group->name || group->cells || group->dirty || group->last_ms >= before_ms)
+            continue;
+        free(group->name);
+        memset(group, 0, sizeof(*group));
+        groups->live--;
+        groups_free_gid(groups, gid);
+        gone = true;
+    }
+    if (gone)
+        groups_index_rebuild(groups);
+}

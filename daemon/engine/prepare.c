@@ -1,0 +1,158 @@
+/* What one event means to each measure, worked out for all of them before any counts it. */
+#include "core.h"
+
+#include "kpid/hash.h"
+#include "kpid/hll.h"
+
+#include <string.h>
+
+uint32_t kpid_shard_gid(struct kpid_shard *shard, const struct kpid_event *event, uint16_t grouping)
+{
+    const struct kpid_grouping *def = &shard->plan->groupings[grouping];
+
+    if (def->n == 0)
+        return KPID_GID_OTHER;
+    if (shard->gid_stamps[grouping] == shard->stamp)
+        return shard->gids[grouping];
+    size_t at = shard->scratch.len;
+    for (size_t i = 0; i < def->n; i++) {
+        char text[KPID_DECIMAL_TEXT];
+        const char *bytes = "";
+        size_t len = kpid_value_bytes(&event->values[def->slots[i]], shard->source->fields[def->slots[i]].scale, text,
+                                      &bytes);
+        kpid_pack_bytes(&shard->scratch, bytes, len == SIZE_MAX ? 0 : len);
+    }
+    uint32_t gid = kpid_groups_intern(&shard->groups[grouping], shard->scratch.data + at, shard->scratch.len - at,
+                                      shard->full ? 0 : shard->source->max_groups, event->ts_ms);
+    shard->scratch.len = at;
+    shard->gids[grouping] = gid;
+    shard->gid_stamps[grouping] = shard->stamp;
+    return gid;
+}
+
+static enum kpid_reason fault_of(const struct kpid_value *value)
+{
+    return value->kind == KPID_FAULTY ? (enum kpid_reason)value->reason : KPID_REASON_WRONG_TYPE;
+}
+
+static enum kpid_reason check_groups(const struct kpid_shard *shard, const struct kpid_measure *def,
+                                     const struct kpid_event *event)
+{
+    for (size_t g = 1; g < def->n_groupings; g++) {
+        const struct kpid_grouping *grouping = &shard->plan->groupings[def->groupings[g]];
+        for (size_t i = 0; i < grouping->n; i++) {
+            const struct kpid_value *value = &event->values[grouping->slots[i]];
+            if (value->kind == KPID_OTHER || value->kind == KPID_FAULTY)
+                return fault_of(value);
+        }
+    }
+    return KPID_REASON_NONE;
+}
+
+/* The bytes that a key or a distinct count goes by. */
+static enum kpid_reason bytes_of(const struct kpid_shard *shard, const struct kpid_expr *expr,
+                                 const struct kpid_event *event, char text[KPID_DECIMAL_TEXT], const char **ret,
+                                 size_t *ret_len, bool *absent)
+{
+    const struct kpid_node *root = &expr->nodes[expr->n - 1];
+
+    if (root->op == KPID_OP_FIELD) {
+        const struct kpid_value *value = &event->values[root->slot];
+        if (value->kind == KPID_ABSENT) {
+            *absent = true;
+            return KPID_REASON_NONE;
+        }
+        *ret_len = kpid_value_bytes(value, shard->source->fields[root->slot].scale, text, ret);
+        return *ret_len == SIZE_MAX ? fault_of(value) : KPID_REASON_NONE;
+    }
+    kpid_i128 number;
+    enum kpid_reason reason = kpid_expr_number(expr, event, &number, absent);
+    if (reason != KPID_REASON_NONE || *absent)
+        return reason;
+    *ret_len = kpid_decimal_print((struct kpid_decimal){ number, root->scale }, text);
+    *ret = text;
+    return KPID_REASON_NONE;
+}
+
+static enum kpid_reason prepare_value(struct kpid_shard *shard, const struct kpid_measure *def,
+                                      const struct kpid_event *event, struct kpid_prepared *p, bool *absent)
+{
+    char text[KPID_DECIMAL_TEXT];
+    const char *bytes;
+    size_t len;
+    enum kpid_reason reason;
+
+    switch (def->agg->input) {
+    case KPID_INPUT_NUMBER: return kpid_expr_number(&def->value, event, &p->sample.value, absent);
+    case KPID_INPUT_ANY:
+        reason = bytes_of(shard, &def->value, event, text, &bytes, &len, absent);
+        if (reason == KPID_REASON_NONE && !*absent)
+            p->sample.hash = kpid_hash_murmur64a(bytes, len, KPID_HLL_SEED);
+        return reason;
+    default: return KPID_REASON_NONE;
+    }
+}
+
+/* A clock: which of its words the event says, and whose key. `wanted` false: none. */
+static enum kpid_reason prepare_clock(struct kpid_shard *shard, const struct kpid_measure *def,
+                                      const struct kpid_event *event, struct kpid_prepared *p, bool *mismatch,
+                                      bool *absent, bool *wanted)
+{
+    char text[KPID_DECIMAL_TEXT];
+    const char *bytes;
+    size_t len;
+
+    p->clock_words = 0;
+    for (int word = 0; word < KPID_CLOCK_WORDS; word++)
+        if (def->clock.when[word].n && kpid_expr_test(&def->clock.when[word], event, mismatch) == KPID_TRUE)
+            p->clock_words = (uint8_t)(p->clock_words | 1u << word);
+    *wanted = p->clock_words != 0;
+    if (!*wanted)
+        return KPID_REASON_NONE;
+    enum kpid_reason reason = bytes_of(shard, &def->clock.key, event, text, &bytes, &len, absent);
+    if (reason != KPID_REASON_NONE || *absent)
+        return reason;
+    p->key_at = (uint32_t)shard->scratch.len;
+    p->key_len = (uint32_t)len;
+    kpid_buf_add(&shard->scratch, bytes, len);
+    return KPID_REASON_NONE;
+}
+
+enum kpid_reason kpid_shard_prepare(struct kpid_shard *shard, const struct kpid_record *record,
+                                    const struct kpid_event *event)
+{
+    const uint32_t *candidates = shard->plan->by_type[event->type_id];
+    size_t n = shard->plan->n_by_type[event->type_id];
+    bool mismatch = false;
+
+    shard->stamp++;
+    shard->n_prepared = 0;
+    kpid_buf_clear(&shard->scratch);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t measure = shard->places[candidates[i]];
+        struct kpid_measure_state *m = &shard->measures[measure];
+        struct kpid_prepared *p = &shard->prepared[shard->n_prepared];
+        bool absent = false, wanted = true;
+        enum kpid_truth holds = m->def->where.n ? kpid_expr_test(&m->def->where, event, &mismatch) : KPID_TRUE;
+        if (holds == KPID_UNKNOWN)
+            m->absent++;
+        if (holds != KPID_TRUE)
+            continue;
+        p->measure = measure;
+        p->sample = (struct kpid_sample){ .ts_ms = event->ts_ms, .topic = record->topic, .weight = 1,
+                                          .partition = (uint32_t)record->partition, .offset = record->offset };
+        enum kpid_reason reason = m->def->is_clock
+                                      ? prepare_clock(shard, m->def, event, p, &mismatch, &absent, &wanted)
+                                      : prepare_value(shard, m->def, event, p, &absent);
+        if (reason == KPID_REASON_NONE && wanted && !absent)
+            reason = check_groups(shard, m->def, event);
+        if (reason != KPID_REASON_NONE)
+            return reason;
+        if (absent)
+            m->absent++;
+        else if (wanted)
+            shard->n_prepared++;
+    }
+    shard->topics[record->topic].ledger.type_mismatch += mismatch;
+    return KPID_REASON_NONE;
+}

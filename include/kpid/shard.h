@@ -1,0 +1,147 @@
+/*
+ * One shard: a partition number of a source, its clocks, its measures' panes, its de-duplication marks, its ledger.
+ * Pure: events and times go in, figures and packed state come out. Single-threaded. What is counted is a function of
+ * the events of each topic-partition in their order and of the configuration alone.
+ *
+ * Panes form a ladder (model.h, struct kpid_rung). Rung 0 takes every event. Another rung holds, complete, what lies
+ * before its `merged` instant; later panes exist on its parent only. An event before `merged` is added to the rung
+ * directly, so each rung is always complete below its mark, and a window is put together from the coarsest rung as
+ * far as that reaches and from finer ones beyond. kpid_shard_advance moves the marks and releases panes, never ahead
+ * of the publisher's last final boundary.
+ */
+#ifndef KPID_SHARD_H
+#define KPID_SHARD_H
+
+#include "kpid/flow/event.h"
+#include "kpid/flow/page.h"
+#include "kpid/flow/record.h"
+#include "kpid/model.h"
+
+struct kpid_shard;
+
+/* An empty shard. Borrows the model. Returns, free with _free. */
+struct kpid_shard *kpid_shard_new(const struct kpid_model *model, uint32_t source, int32_t partition);
+void kpid_shard_free(struct kpid_shard *shard);
+
+/* ---- events ---- */
+
+/*
+ * Takes one decoded event of topic `record->topic` and says which class of the ledger it is in; for MALFORMED, LATE and
+ * FUTURE *ret_reason is set and the outbox holds it. now_ms: the wall clock, KPID_NEVER under `clock: events`.
+ * Offsets below the next one of that topic are not taken (kpid_shard_wants).
+ */
+enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_record *record,
+                                const struct kpid_event *event, int64_t now_ms, enum kpid_reason *ret_reason);
+/* The same for a record that the decoder refused. */
+void kpid_shard_refuse(struct kpid_shard *shard, const struct kpid_record *record, enum kpid_reason reason);
+bool kpid_shard_wants(const struct kpid_shard *shard, uint32_t topic, int64_t offset);
+/* The offset to read next, -1: none was read yet. */
+int64_t kpid_shard_next_offset(const struct kpid_shard *shard, uint32_t topic);
+/* Where a topic that was never read begins (start: latest, truncated logs). Only while next_offset is -1. */
+void kpid_shard_set_offset(struct kpid_shard *shard, uint32_t topic, int64_t offset);
+
+/* ---- time ---- */
+
+/* Highest event time of a topic-partition, KPID_NEVER before its first event; its clock is that - out_of_order. */
+int64_t kpid_shard_highest(const struct kpid_shard *shard, uint32_t topic);
+/* Lowest clock of the topics that are not idle (idle: n_topics flags; NULL = none). KPID_NEVER: no clock yet.
+ * *ret_idle: all are idle; the watermark is then the lowest clock of all that have one. */
+int64_t kpid_shard_watermark(const struct kpid_shard *shard, const bool *idle, bool *ret_idle);
+/* Earliest event time that was counted or filtered, KPID_NEVER: none. */
+int64_t kpid_shard_first(const struct kpid_shard *shard);
+
+/*
+ * progress_ms[m] for each of the source's measures (order of plan->measures): every boundary of every KPI that reads it
+ * is final up to here. released_ms: the source's watermark as committed everywhere; panes are released by it.
+ */
+void kpid_shard_advance(struct kpid_shard *shard, const int64_t *progress_ms, int64_t released_ms);
+/* Clocks' deadlines before `until_ms` are brought into the panes. Idempotent, monotone. */
+void kpid_shard_elapse(struct kpid_shard *shard, int64_t until_ms);
+
+/* ---- changes, for who evaluates ---- */
+
+/* A counter that rises with every change of a measure's panes. */
+uint64_t kpid_shard_version(const struct kpid_shard *shard, size_t measure_index);
+/* The first instant > after_ms at which a figure of this measure can change without new events, for windows made of
+ * panes of `slide_ms` and length `length_ms`: a pane that is not empty enters or leaves, a deadline passes, the source
+ * falls silent. KPID_FOREVER: none. length_ms KPID_FOREVER: nothing leaves. */
+int64_t kpid_shard_next_change(const struct kpid_shard *shard, size_t measure_index, int64_t after_ms,
+                               int64_t slide_ms, int64_t length_ms);
+/* End of the last pane with anything in it, KPID_NEVER: none. */
+int64_t kpid_shard_last_content(const struct kpid_shard *shard);
+
+/* Windows behind their final boundary that were touched since the last clear: calls `touch` for each [start, end) of a
+ * whole-length or calendar rung; a measure with levels touches everything from `start` on: end = KPID_FOREVER. */
+typedef void kpid_touched(void *ctx, size_t measure_index, uint16_t rung, int64_t start_ms, int64_t end_ms);
+void kpid_shard_touched(const struct kpid_shard *shard, kpid_touched *touch, void *ctx);
+void kpid_shard_touched_clear(struct kpid_shard *shard);
+
+/* ---- state ---- */
+
+/* What changed since the last cut, as pages; or everything (`whole`). Fills *ret, which the caller owns. The state is
+ * then clean: if the commit fails for good, the next must be whole. */
+void kpid_shard_cut(struct kpid_shard *shard, bool whole, struct kpid_commit *ret);
+/* Whether a cut would write anything but unchanged offsets. */
+bool kpid_shard_dirty(const struct kpid_shard *shard);
+/* Loads what was stored into a new shard: meta, then pages in ascending order of ids. State of measures whose
+ * definition is gone is left out (the next cut is then whole); measures that the state does not know begin at the
+ * highest event time. False: damaged, `why` is a static text; the shard must be freed. */
+bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len, const struct kpid_page *pages,
+                     size_t n_pages, const char **why) KPID_MUST_CHECK;
+
+/* ---- outbox of dead letters ---- */
+
+struct kpid_letter {
+    uint32_t topic;
+    int64_t offset;
+    enum kpid_reason reason;
+    uint64_t cut;    /* number of the cut that holds it, 0: not cut yet; it may be sent once that cut is committed */
+};
+size_t kpid_shard_letters(const struct kpid_shard *shard, const struct kpid_letter **ret); /* borrowed until a change */
+void kpid_shard_letter_sent(struct kpid_shard *shard, uint32_t topic, int64_t offset);
+bool kpid_shard_outbox_full(const struct kpid_shard *shard);
+uint64_t kpid_shard_cuts(const struct kpid_shard *shard); /* number of the last cut */
+
+/* ---- the ledger and other counters ---- */
+
+struct kpid_ledger {
+    uint64_t in, classes[KPID_CLASS_N], reasons[KPID_REASON_N];
+    uint64_t no_id, rounded, type_mismatch, missed_windows;
+};
+void kpid_shard_ledger(const struct kpid_shard *shard, uint32_t topic, struct kpid_ledger *ret);
+
+struct kpid_shard_stats {
+    uint64_t panes, cells, groups, groups_refused, other_events, clock_keys, clocks_forgotten, clocks_refused,
+        negatives, absent, dedup_marks, dedup_cut, state_bytes, log_bytes;
+    int64_t dedup_horizon_ms;
+};
+void kpid_shard_stats(const struct kpid_shard *shard, struct kpid_shard_stats *ret);
+/* One measure's cells, heap bytes and events that left it untouched for an absent field. */
+void kpid_shard_measure_stats(const struct kpid_shard *shard, size_t measure_index, uint64_t *ret_cells,
+                              uint64_t *ret_bytes, uint64_t *ret_absent);
+
+/* ---- windows (gather.c) ---- */
+
+/* Cells of one measure and grouping, merged over shards and panes, by group. */
+struct kpid_gather;
+struct kpid_gather *kpid_gather_new(void);
+void kpid_gather_free(struct kpid_gather *gather);
+
+struct kpid_gather_row {
+    const char *const *group;  /* values, n of the grouping; NULL for the total */
+    bool other;
+    const void *cell;
+};
+
+/*
+ * Gathers [start_ms, boundary_ms) from the shards of one source; `grouping` is an index into the source plan. Known
+ * groups without events have a zeroed cell. Rows are ordered by group. Levels are as of boundary_ms.
+ * *ret_reasons: KPID_QR bits (began_before_measure, other_group, dedup_cut). Rows are valid until the next call.
+ */
+size_t kpid_gather_window(struct kpid_gather *gather, struct kpid_shard *const *shards, size_t n_shards,
+                          size_t measure_index, uint16_t grouping, int64_t start_ms, int64_t boundary_ms,
+                          const struct kpid_gather_row **ret_rows, uint32_t *ret_reasons);
+/* Whether the source had an event in (boundary - silent_ms, boundary]. */
+bool kpid_shards_alive(struct kpid_shard *const *shards, size_t n_shards, int64_t boundary_ms, int64_t silent_ms);
+
+#endif
