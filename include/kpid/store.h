@@ -31,7 +31,7 @@ enum kpid_store_status {
     KPID_STORE_OK,
     KPID_STORE_DOWN,     /* Redis can't be reached or answered an error that may pass. The store keeps the commit: the
                             next one finds out whether it had arrived, and writes it first if not; nothing is to be
-                            repeated, but OK comes only with a later commit, which may be empty but for its meta */
+                            repeated, but OK comes only with a later call of kpid_store_commit */
     KPID_STORE_BEHIND,   /* Redis lost a suffix, or everything: commit the whole state (commit.reset) */
     KPID_STORE_OTHER,    /* another owner's nonce: drop the memory, acquire again with backoff or let go */
     KPID_STORE_DAMAGED,  /* acquire: a page is missing or wrong: the state is lost, rebuild from Kafka */
@@ -39,9 +39,10 @@ enum kpid_store_status {
 };
 const char *kpid_store_status_text(enum kpid_store_status status);
 
-/* Borrows redis, which may be closed first; copies the name. */
+/* Borrows redis; copies the name. */
 struct kpid_store *kpid_store_new(struct kpid_redis *redis, const struct kpid_store_name *name);
-void kpid_store_free(struct kpid_store *store); /* outstanding callbacks are not called any more */
+/* Outstanding callbacks are not called any more. Allowed from within them, and after redis was closed. */
+void kpid_store_free(struct kpid_store *store);
 
 /* Takes the header over (compare-and-set to a new nonce, seq + 1), reads all pages of the manifest, bounded in memory
  * and in parallel, reads the header again. On OK: meta (len 0: there was no state) and pages in ascending order of ids,
@@ -54,7 +55,8 @@ void kpid_store_cancel(struct kpid_store *store);
 
 /* Takes the commit (also on failure). One at a time, not while acquiring. done gets OK (with all commits before it),
  * DOWN, BEHIND or OTHER, exactly once, never from within this call. After BEHIND, and after an acquisition that was
- * DAMAGED, only a commit with reset is written; another one gets BEHIND. */
+ * DAMAGED, only a commit with reset is written; another one gets BEHIND. commit NULL: only what was kept, if anything;
+ * without anything it asks whether Redis still holds what was acknowledged. */
 typedef void kpid_store_done(void *ctx, enum kpid_store_status status);
 void kpid_store_commit(struct kpid_store *store, struct kpid_commit *commit, kpid_store_done *done, void *ctx);
 
