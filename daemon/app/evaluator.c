@@ -1,0 +1,257 @@
+#include "evaluator.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static uint16_t grouping_of(const struct kpid_model *model, uint32_t source, const struct kpid_kpi *kpi)
+{
+    const struct kpid_source_plan *plan = &model->plans[source];
+
+    for (uint16_t g = 0; g < plan->n_groupings; g++) {
+        const struct kpid_grouping *grouping = &plan->groupings[g];
+        bool same = grouping->n == kpi->n_by;
+        for (size_t i = 0; same && i < grouping->n; i++)
+            same = !strcmp(model->sources[source].fields[grouping->slots[i]].name, kpi->by[i]);
+        if (same)
+            return g;
+    }
+    return 0;
+}
+
+static size_t place_of(const struct kpid_source_plan *plan, uint32_t measure)
+{
+    for (size_t i = 0; i < plan->n_measures; i++)
+        if (plan->measures[i] == measure)
+            return i;
+    assert(!"a measure stands in its source's plan");
+    return 0;
+}
+
+static void plan_kpi(struct kpid_evaluator *ev, uint32_t k)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    struct kpi_plan *plan = &ev->kpis[k];
+    size_t n = kpi->n_refs + kpi->n_parts;
+
+    plan->refs = kpid_zalloc(n + 1, sizeof(*plan->refs));
+    plan->readings = kpid_zalloc(n + 1, sizeof(*plan->readings));
+    plan->parts = kpid_zalloc(kpi->n_parts + 1, sizeof(*plan->parts));
+    plan->progress = kpid_zalloc(kpi->n_windows, sizeof(*plan->progress));
+    for (size_t w = 0; w < kpi->n_windows; w++)
+        plan->progress[w] = (struct progress){ .final_ms = KPID_NEVER, .last_final_ms = KPID_NEVER,
+                                               .newest_ms = KPID_NEVER };
+    for (size_t i = 0; i < n; i++) {
+        uint32_t measure = kpi->refs[i].measure, source = ev->model->measures[measure].source;
+        size_t reader = 0;
+        while (reader < i && kpi->refs[reader].measure != measure)
+            reader++;
+        plan->refs[i] = (struct ref_plan){ source, place_of(&ev->model->plans[source], measure),
+                                           grouping_of(ev->model, source, kpi),
+                                           reader < i ? plan->refs[reader].reader : plan->n_readers++ };
+    }
+}
+
+struct kpid_evaluator *kpid_evaluator_new(const struct kpid_model *model, const struct kpid_sink *sink, void *ctx)
+{
+    struct kpid_evaluator *ev = kpid_zalloc(1, sizeof(*ev));
+    size_t readers = 1;
+
+    ev->model = model;
+    ev->sink = sink;
+    ev->ctx = ctx;
+    ev->kpis = kpid_zalloc(model->n_kpis + 1, sizeof(*ev->kpis));
+    for (uint32_t k = 0; k < model->n_kpis; k++) {
+        plan_kpi(ev, k);
+        if (ev->kpis[k].n_readers > readers)
+            readers = ev->kpis[k].n_readers;
+    }
+    ev->n_gathers = readers * 2;
+    ev->gathers = kpid_zalloc(ev->n_gathers, sizeof(struct kpid_gather *));
+    ev->rows = kpid_zalloc(ev->n_gathers, sizeof(*ev->rows));
+    for (size_t i = 0; i < ev->n_gathers; i++)
+        ev->gathers[i] = kpid_gather_new();
+    return ev;
+}
+
+void kpid_evaluator_free(struct kpid_evaluator *ev)
+{
+    if (!ev)
+        return;
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++) {
+        free(ev->kpis[k].refs);
+        free(ev->kpis[k].readings);
+        free(ev->kpis[k].parts);
+        free(ev->kpis[k].progress);
+    }
+    for (size_t i = 0; i < ev->n_gathers; i++)
+        kpid_gather_free(ev->gathers[i]);
+    kpid_judge_release(ev);
+    free(ev->kpis);
+    free(ev->gathers);
+    free(ev->rows);
+    free(ev->revisions);
+    free(ev->touched);
+    kpid_buf_release(&ev->key);
+    kpid_buf_release(&ev->bytes);
+    free(ev);
+}
+
+void kpid_evaluator_load_final(struct kpid_evaluator *ev, const char *key, size_t key_len, int64_t progress_ms)
+{
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++) {
+        const struct kpid_kpi *kpi = &ev->model->kpis[k];
+        size_t len = strlen(kpi->name);
+        if (key_len <= len || key[len] != ':' || memcmp(key, kpi->name, len))
+            continue;
+        for (size_t w = 0; w < kpi->n_windows; w++)
+            if (strlen(kpi->windows[w].name) == key_len - len - 1 &&
+                !memcmp(kpi->windows[w].name, key + len + 1, key_len - len - 1))
+                ev->kpis[k].progress[w].final_ms = progress_ms;
+    }
+}
+
+/* ---- provisional ---- */
+
+static uint64_t version_of(const struct kpid_evaluator *ev, uint32_t k)
+{
+    const struct kpi_plan *plan = &ev->kpis[k];
+    uint64_t version = 1;
+
+    for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++)
+        for (size_t s = 0; s < ev->sources[plan->refs[i].source].n_shards; s++)
+            version += kpid_shard_version(ev->sources[plan->refs[i].source].shards[s], plan->refs[i].place);
+    return version;
+}
+
+static int64_t newest_of(const struct kpid_evaluator *ev, uint32_t k)
+{
+    int64_t lag = 0, watermark = kpid_kpi_watermark(ev, k);
+
+    for (size_t i = 0; i < ev->model->kpis[k].n_sources; i++) {
+        int64_t out_of_order = ev->model->sources[ev->model->kpis[k].sources[i]].out_of_order_ms;
+        if (out_of_order > lag)
+            lag = out_of_order;
+    }
+    return watermark == KPID_NEVER ? KPID_NEVER : watermark + lag;
+}
+
+static void provisional(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    const struct kpid_window *window = &kpi->windows[w];
+    struct progress *progress = &ev->kpis[k].progress[w];
+    int64_t newest = newest_of(ev, k);
+    struct occasion o = { .kpi = k, .window = w, .places = KPID_PLACE_NEWEST };
+
+    if (newest == KPID_NEVER)
+        return;
+    switch (window->kind) {
+    case KPID_WINDOW_ROLLING:
+        o.boundary_ms = o.end_ms = kpid_after_multiple(newest, window->slide_ms);
+        o.start_ms = o.end_ms - window->length_ms;
+        break;
+    case KPID_WINDOW_CALENDAR:
+        o.start_ms = kpid_zone_period_start(window->zone, window->period, newest);
+        o.end_ms = kpid_zone_period_next(window->zone, window->period, newest);
+        o.boundary_ms = kpid_after_multiple(newest, kpi->judge_every_ms);
+        if (o.boundary_ms > o.end_ms)
+            o.boundary_ms = o.end_ms;
+        break;
+    default:
+        o.start_ms = window->from_ms;
+        o.boundary_ms = o.end_ms = kpid_after_multiple(newest, kpi->judge_every_ms);
+        break;
+    }
+    uint64_t version = version_of(ev, k);
+    if (o.boundary_ms < progress->newest_ms || (progress->final_ms != KPID_NEVER && o.boundary_ms <= progress->final_ms) ||
+        (o.boundary_ms == progress->newest_ms && version == progress->version))
+        return;
+    progress->newest_ms = o.boundary_ms;
+    progress->version = version;
+    kpid_occasion_run(ev, &o);
+}
+
+/* ---- the round ---- */
+
+bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources, bool end_of_input,
+                        bool with_provisional, size_t budget, int64_t now_ms)
+{
+    bool more = false;
+
+    ev->round++;
+    ev->sources = sources;
+    ev->now_ms = now_ms;
+    ev->budget = budget;
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+        for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
+            struct progress *progress = &ev->kpis[k].progress[w];
+            int64_t before = progress->final_ms;
+            progress->touched = false;
+            more |= !kpid_finals(ev, k, w, end_of_input);
+            if (progress->final_ms != before && ev->sink->final)
+                ev->sink->final(ev->ctx, k, w, progress->final_ms);
+        }
+    kpid_revise(ev);
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+        for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
+            if (with_provisional && !end_of_input)
+                provisional(ev, k, w);
+            if (ev->kpis[k].progress[w].touched && ev->sink->meta)
+                ev->sink->meta(ev->ctx, k, w, kpid_kpi_watermark(ev, k));
+        }
+    return more;
+}
+
+void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)
+{
+    for (uint32_t s = 0; s < ev->model->n_sources; s++) {
+        size_t n = ev->model->plans[s].n_measures;
+        int64_t *progress = kpid_alloc((n + 1) * sizeof(*progress)), released = sources[s].released_ms;
+        for (size_t i = 0; i < n; i++)
+            progress[i] = released;
+        for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+            for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++) {
+                const struct ref_plan *ref = &ev->kpis[k].refs[i];
+                for (size_t w = 0; ref->source == s && w < ev->model->kpis[k].n_windows; w++)
+                    if (ev->kpis[k].progress[w].final_ms < progress[ref->place])
+                        progress[ref->place] = ev->kpis[k].progress[w].final_ms;
+            }
+        for (size_t i = 0; i < sources[s].n_shards; i++)
+            kpid_shard_advance(sources[s].shards[i], progress, released);
+        free(progress);
+    }
+}
+
+uint64_t kpid_evaluator_pending(const struct kpid_evaluator *ev, uint32_t source, int64_t watermark_ms)
+{
+    int64_t slide = ev->model->plans[source].tightest_slide_ms, slowest = KPID_FOREVER;
+
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+        for (size_t i = 0; i < ev->model->kpis[k].n_sources; i++)
+            for (size_t w = 0; ev->model->kpis[k].sources[i] == source && w < ev->model->kpis[k].n_windows; w++) {
+                int64_t final = ev->kpis[k].progress[w].final_ms;
+                if (final != KPID_NEVER && final < slowest)
+                    slowest = final;
+            }
+    if (watermark_ms == KPID_NEVER || slowest == KPID_FOREVER || slowest >= watermark_ms || slide <= 0)
+        return 0;
+    return (uint64_t)((watermark_ms - slowest) / slide);
+}
+
+int64_t kpid_evaluator_progress(const struct kpid_evaluator *ev, uint32_t kpi, uint32_t window)
+{
+    return ev->kpis[kpi].progress[window].final_ms;
+}
+
+void kpid_evaluator_peek(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources, uint32_t kpi,
+                         uint32_t window, int64_t start_ms, int64_t end_ms, int64_t boundary_ms,
+                         void (*visit)(void *ctx, const struct kpid_snapshot *snapshot), void *ctx)
+{
+    struct occasion o = { .kpi = kpi, .window = window, .start_ms = start_ms, .end_ms = end_ms,
+                          .boundary_ms = boundary_ms, .final = true, .visit = visit, .visit_ctx = ctx };
+    ev->sources = sources;
+    kpid_occasion_run(ev, &o);
+}

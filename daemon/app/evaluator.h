@@ -1,0 +1,106 @@
+/* What the files of the evaluator share. Private to app. */
+#ifndef KPID_APP_EVALUATOR_H
+#define KPID_APP_EVALUATOR_H
+
+#include "kpid/evaluator.h"
+
+/* One window of one KPI on its way through event time. */
+struct progress {
+    int64_t final_ms;      /* every boundary up to here is final; KPID_NEVER: none yet */
+    int64_t last_final_ms; /* the last boundary that was evaluated as final */
+    int64_t newest_ms;     /* boundary of the newest snapshot */
+    uint64_t version;      /* of its measures, when the newest was worked out */
+    uint64_t groups;       /* rows of the last evaluation */
+    bool touched;          /* something was published this round */
+};
+
+/* Alerts and revisions by key: open addressing, keys owned. */
+struct slot {
+    char *key;
+    uint32_t len;
+    uint64_t hash;
+    struct kpid_alert alert;
+    uint64_t round;        /* in which its group was last seen */
+};
+struct slots {
+    struct slot *at;
+    size_t n, cap;
+};
+
+/* How one KPI's refs are read: which measure, in which place of its source, at which grouping. */
+struct ref_plan {
+    uint32_t source;
+    size_t place;          /* in plan->measures */
+    uint16_t grouping;     /* of the KPI's `by` in that source */
+    size_t reader;         /* refs of the same measure share one */
+};
+
+struct kpi_plan {
+    struct ref_plan *refs; /* n_refs + n_parts */
+    size_t n_readers;
+    struct progress *progress; /* n_windows */
+    struct kpid_reading *readings;
+    struct kpid_number *parts;
+};
+
+struct reader_rows {
+    const struct kpid_gather_row *rows;
+    size_t n, at;
+};
+
+struct revision {
+    uint32_t kpi, window;
+    int64_t start_ms, end_ms;
+    uint32_t number;
+};
+
+struct kpid_evaluator {
+    const struct kpid_model *model;
+    const struct kpid_sink *sink;
+    void *ctx;
+    struct kpi_plan *kpis;
+    struct kpid_gather **gathers; /* two per reader: total, groups */
+    struct reader_rows *rows;
+    size_t n_gathers;
+    struct slots alerts;
+    struct revision *revisions;   /* numbers given so far, ascending (kpi, window, start) */
+    size_t n_revisions, cap_revisions;
+    struct revision *touched;     /* of this round */
+    size_t n_touched, cap_touched;
+    struct kpid_buf key, bytes;
+    uint64_t round;
+    struct kpid_evaluator_stats stats;
+    /* of the round at work */
+    const struct kpid_evaluator_source *sources;
+    int64_t now_ms;
+    size_t budget;
+};
+
+/* What one evaluation is for. */
+struct occasion {
+    uint32_t kpi, window;
+    int64_t start_ms, end_ms, boundary_ms;
+    bool final;
+    uint32_t revision;
+    bool judge;            /* alerts are judged, from boundary_ms to last_ms in steps */
+    int64_t last_ms, step_ms;
+    unsigned places;
+    void (*visit)(void *ctx, const struct kpid_snapshot *snapshot); /* instead of the sink */
+    void *visit_ctx;
+};
+
+/* occasion.c */
+void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *occasion);
+int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi);
+/* judge.c */
+void kpid_judge(struct kpid_evaluator *ev, const struct occasion *occasion, const struct kpid_snapshot *snapshot);
+void kpid_judge_gone(struct kpid_evaluator *ev, const struct occasion *occasion);
+void kpid_judge_release(struct kpid_evaluator *ev);
+/* revise.c */
+void kpid_revise(struct kpid_evaluator *ev);
+void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, const void *bytes, size_t n);
+/* finals.c */
+bool kpid_finals(struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, bool end_of_input);
+int64_t kpid_after_multiple(int64_t t_ms, int64_t step_ms);
+
+#endif

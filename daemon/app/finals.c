@@ -1,0 +1,245 @@
+/* Boundaries that have become final, in order; runs at which nothing changes are one step. */
+#include "evaluator.h"
+
+int64_t kpid_after_multiple(int64_t t_ms, int64_t step_ms)
+{
+    int64_t rest = t_ms % step_ms;
+    return t_ms - rest - (rest < 0 ? step_ms : 0) + step_ms;
+}
+
+static int64_t at_or_before_multiple(int64_t t_ms, int64_t step_ms)
+{
+    return kpid_after_multiple(t_ms, step_ms) - step_ms;
+}
+
+/* The first boundary > after_ms at which any figure of the KPI may change. */
+static int64_t next_change(const struct kpid_evaluator *ev, uint32_t k, int64_t start_ms, int64_t after_ms,
+                           int64_t step_ms, int64_t length_ms)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    const struct kpi_plan *plan = &ev->kpis[k];
+    int64_t best = kpid_target_next_change(kpi, start_ms, after_ms);
+
+    if (best != KPID_FOREVER)
+        best = kpid_after_multiple(best - 1, step_ms);
+    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
+        const struct kpid_evaluator_source *source = &ev->sources[plan->refs[i].source];
+        const struct kpid_source *def = &ev->model->sources[plan->refs[i].source];
+        for (size_t s = 0; s < source->n_shards && best > after_ms + step_ms; s++) {
+            int64_t next = kpid_shard_next_change(source->shards[s], plan->refs[i].place, after_ms, step_ms, length_ms);
+            if (next < best)
+                best = next;
+            next = kpid_shard_next_change(source->shards[s], ev->model->plans[plan->refs[i].source].n_measures,
+                                          after_ms, step_ms, def->silent_after_ms);
+            if (next < best)
+                best = next;
+        }
+    }
+    return best;
+}
+
+static bool spend(struct kpid_evaluator *ev)
+{
+    if (!ev->budget)
+        return false;
+    ev->budget--;
+    return true;
+}
+
+/* Rolling boundaries in (final_ms, until_ms]; false: the budget ended. */
+static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t until_ms)
+{
+    const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+    struct progress *progress = &ev->kpis[k].progress[w];
+    int64_t boundary = kpid_after_multiple(progress->final_ms, window->slide_ms);
+
+    while (boundary <= until_ms) {
+        if (!spend(ev))
+            return false;
+        int64_t last = at_or_before_multiple(until_ms, window->slide_ms);
+        int64_t change = next_change(ev, k, boundary - window->length_ms, boundary, window->slide_ms, window->length_ms);
+        if (change != KPID_FOREVER && change - window->slide_ms < last)
+            last = change - window->slide_ms;
+        if (last < boundary)
+            last = boundary;
+        struct occasion o = { .kpi = k, .window = w, .start_ms = boundary - window->length_ms, .end_ms = boundary,
+                              .boundary_ms = boundary, .final = true, .judge = true, .last_ms = last,
+                              .step_ms = window->slide_ms, .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY };
+        bool whole = boundary % window->length_ms == 0;
+        if (last > boundary) {
+            /* A run: multiples of the length in it have windows of their own to keep. */
+            int64_t multiple = kpid_after_multiple(boundary - 1, window->length_ms);
+            whole = whole && multiple == boundary;
+            ev->stats.skipped_runs++;
+        }
+        if (whole && last == boundary)
+            o.places |= KPID_PLACE_WINDOW;
+        if (last >= progress->newest_ms) {
+            o.places |= KPID_PLACE_NEWEST;
+            progress->newest_ms = last;
+        }
+        kpid_occasion_run(ev, &o);
+        if (last > boundary)
+            for (int64_t end = kpid_after_multiple(boundary - 1, window->length_ms); end <= last;
+                 end += window->length_ms) {
+                struct occasion kept = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
+                                         .boundary_ms = end, .final = true, .places = KPID_PLACE_WINDOW };
+                kpid_occasion_run(ev, &kept);
+            }
+        ev->stats.finals++;
+        progress->last_final_ms = last;
+        progress->final_ms = last;
+        boundary = last + window->slide_ms;
+    }
+    progress->final_ms = until_ms;
+    return true;
+}
+
+static bool has_rule(const struct kpid_kpi *kpi, uint32_t window)
+{
+    for (size_t r = 0; r < kpi->n_rules; r++)
+        if (kpi->rules[r].window == (int)window)
+            return true;
+    return false;
+}
+
+/* An open window (calendar period or `all`), judged at the grid in (final_ms, until_ms]. */
+static bool judge_open(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t start_ms, int64_t end_ms,
+                       int64_t until_ms)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    struct progress *progress = &ev->kpis[k].progress[w];
+
+    if (!kpi->judge_open || !has_rule(kpi, w)) {
+        if (until_ms < end_ms && until_ms > progress->final_ms)
+            progress->final_ms = until_ms;
+        return true;
+    }
+    int64_t boundary = kpid_after_multiple(progress->final_ms, kpi->judge_every_ms);
+    while (boundary <= until_ms && boundary < end_ms) {
+        if (!spend(ev))
+            return false;
+        int64_t last = at_or_before_multiple(until_ms < end_ms ? until_ms : end_ms - 1, kpi->judge_every_ms);
+        int64_t change = next_change(ev, k, start_ms, boundary, kpi->judge_every_ms, KPID_FOREVER);
+        if (change != KPID_FOREVER && change - kpi->judge_every_ms < last)
+            last = change - kpi->judge_every_ms;
+        if (last < boundary)
+            last = boundary;
+        struct occasion o = { .kpi = k, .window = w, .start_ms = start_ms, .end_ms = end_ms, .boundary_ms = boundary,
+                              .final = true, .judge = true, .last_ms = last, .step_ms = kpi->judge_every_ms };
+        kpid_occasion_run(ev, &o);
+        progress->final_ms = last;
+        boundary = last + kpi->judge_every_ms;
+    }
+    if (until_ms < end_ms && until_ms > progress->final_ms)
+        progress->final_ms = until_ms;
+    return true;
+}
+
+static bool calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t until_ms)
+{
+    const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+    struct progress *progress = &ev->kpis[k].progress[w];
+
+    for (;;) {
+        int64_t start = kpid_zone_period_start(window->zone, window->period, progress->final_ms);
+        int64_t end = kpid_zone_period_next(window->zone, window->period, progress->final_ms);
+        if (!judge_open(ev, k, w, start, end, until_ms))
+            return false;
+        if (end > until_ms)
+            return true;
+        if (!spend(ev))
+            return false;
+        struct occasion o = { .kpi = k, .window = w, .start_ms = start, .end_ms = end, .boundary_ms = end,
+                              .final = true, .judge = true, .last_ms = end, .step_ms = 1,
+                              .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY | KPID_PLACE_WINDOW };
+        if (end >= progress->newest_ms) {
+            o.places |= KPID_PLACE_NEWEST;
+            progress->newest_ms = end;
+        }
+        kpid_occasion_run(ev, &o);
+        ev->stats.finals++;
+        progress->last_final_ms = progress->final_ms = end;
+    }
+}
+
+static bool since_ever(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t until_ms)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    const struct kpid_window *window = &kpi->windows[w];
+    struct progress *progress = &ev->kpis[k].progress[w];
+    int64_t boundary = at_or_before_multiple(until_ms, kpi->judge_every_ms), before = progress->final_ms;
+
+    if (!judge_open(ev, k, w, window->from_ms, KPID_FOREVER, until_ms))
+        return false;
+    if (boundary <= before)
+        return true;
+    if (!spend(ev))
+        return false;
+    struct occasion o = { .kpi = k, .window = w, .start_ms = window->from_ms, .end_ms = boundary,
+                          .boundary_ms = boundary, .final = true, .places = KPID_PLACE_FINAL };
+    if (boundary >= progress->newest_ms) {
+        o.places |= KPID_PLACE_NEWEST;
+        progress->newest_ms = boundary;
+    }
+    kpid_occasion_run(ev, &o);
+    ev->stats.finals++;
+    progress->last_final_ms = boundary;
+    return true;
+}
+
+/* Earliest and latest event time of the KPI's sources. */
+static void span_of(const struct kpid_evaluator *ev, uint32_t k, int64_t *ret_first, int64_t *ret_last)
+{
+    *ret_first = KPID_FOREVER;
+    *ret_last = KPID_NEVER;
+    for (size_t i = 0; i < ev->model->kpis[k].n_sources; i++) {
+        uint32_t at = ev->model->kpis[k].sources[i];
+        for (size_t s = 0; s < ev->sources[at].n_shards; s++) {
+            int64_t first = kpid_shard_first(ev->sources[at].shards[s]);
+            if (first != KPID_NEVER && first < *ret_first)
+                *ret_first = first;
+            for (uint32_t t = 0; t < ev->model->sources[at].n_topics; t++) {
+                int64_t highest = kpid_shard_highest(ev->sources[at].shards[s], t);
+                if (highest > *ret_last)
+                    *ret_last = highest;
+            }
+        }
+    }
+}
+
+/* Where the last window with anything in it ends. */
+static int64_t input_end(const struct kpid_kpi *kpi, const struct kpid_window *window, int64_t last_ms)
+{
+    switch (window->kind) {
+    case KPID_WINDOW_ROLLING: return kpid_after_multiple(last_ms, window->slide_ms) + window->length_ms - window->slide_ms;
+    case KPID_WINDOW_CALENDAR: return kpid_zone_period_next(window->zone, window->period, last_ms);
+    default: return kpid_after_multiple(last_ms, kpi->judge_every_ms);
+    }
+}
+
+bool kpid_finals(struct kpid_evaluator *ev, uint32_t k, uint32_t w, bool end_of_input)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    const struct kpid_window *window = &kpi->windows[w];
+    struct progress *progress = &ev->kpis[k].progress[w];
+    int64_t until = kpid_kpi_watermark(ev, k), first, last;
+
+    span_of(ev, k, &first, &last);
+    if (last == KPID_NEVER)
+        return true;
+    if (end_of_input)
+        until = input_end(kpi, window, last);
+    if (until == KPID_NEVER || (progress->final_ms != KPID_NEVER && until <= progress->final_ms))
+        return true;
+    if (progress->final_ms == KPID_NEVER) {
+        if (first >= until)
+            return true;
+        progress->final_ms = first;
+    }
+    switch (window->kind) {
+    case KPID_WINDOW_ROLLING: return roll(ev, k, w, until);
+    case KPID_WINDOW_CALENDAR: return calendar(ev, k, w, until);
+    default: return since_ever(ev, k, w, until);
+    }
+}

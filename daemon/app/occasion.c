@@ -1,0 +1,159 @@
+/* One evaluation: a KPI, a window, a boundary; the total and every group. */
+#include "evaluator.h"
+
+#include <string.h>
+
+static const uint64_t zero_cell[64]; /* what a group that a measure does not know reads as */
+
+static uint32_t gather_all(struct kpid_evaluator *ev, const struct occasion *o, bool groups)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
+    const struct kpi_plan *plan = &ev->kpis[o->kpi];
+    uint32_t reasons = 0, found;
+    size_t done = 0;
+
+    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
+        const struct ref_plan *ref = &plan->refs[i];
+        if (ref->reader < done)
+            continue;
+        done = ref->reader + 1;
+        const struct kpid_evaluator_source *source = &ev->sources[ref->source];
+        size_t slot = ref->reader * 2 + groups;
+        ev->rows[slot].n = kpid_gather_window(ev->gathers[slot], source->shards, source->n_shards, ref->place,
+                                              groups ? ref->grouping : 0, o->start_ms, o->boundary_ms,
+                                              &ev->rows[slot].rows, &found);
+        ev->rows[slot].at = 0;
+        reasons |= found | source->reasons;
+        if (source->n_shards < source->n_partitions)
+            reasons |= KPID_QR(SHARDS_MISSING);
+    }
+    return reasons;
+}
+
+static void read_ref(struct kpid_evaluator *ev, const struct occasion *o, size_t i, const void *cell)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
+    const struct kpid_measure *measure = &ev->model->measures[kpi->refs[i].measure];
+    const struct kpid_source *source = &ev->model->sources[measure->source];
+    const struct kpid_evaluator_source *shards = &ev->sources[measure->source];
+    struct kpid_reading *reading = &ev->kpis[o->kpi].readings[i];
+    int64_t silent = source->silent_after_ms;
+
+    if (!cell)
+        cell = zero_cell;
+    reading->value = measure->agg->read(cell, kpi->refs[i].part, &measure->param);
+    reading->samples = measure->agg->samples(cell);
+    reading->variance = measure->agg->variance ? measure->agg->variance(cell, &measure->param) : -1;
+    reading->figure = (uint8_t)measure->agg->figure(kpi->refs[i].part);
+    switch (kpi->windows[o->window].kind) {
+    case KPID_WINDOW_ALL: silent = KPID_FOREVER; break;
+    case KPID_WINDOW_CALENDAR:
+        if (silent < o->end_ms - o->start_ms)
+            silent = o->end_ms - o->start_ms;
+        break;
+    default: break;
+    }
+    reading->alive = reading->samples || kpid_shards_alive(shards->shards, shards->n_shards, o->boundary_ms, silent);
+}
+
+static int compare_groups(const struct kpid_gather_row *a, const struct kpid_gather_row *b, size_t n_by)
+{
+    if (a->other != b->other)
+        return a->other ? -1 : 1; /* as the gather sorts them: __other__ first */
+    for (size_t i = 0; !a->other && i < n_by; i++) {
+        int order = strcmp(a->group[i], b->group[i]);
+        if (order)
+            return order;
+    }
+    return 0;
+}
+
+static void finish(struct kpid_evaluator *ev, const struct occasion *o, const char *const *group, bool other,
+                   uint32_t reasons)
+{
+    struct kpi_plan *plan = &ev->kpis[o->kpi];
+    struct kpid_snapshot snapshot;
+    struct kpid_instant instant = { o->start_ms, o->end_ms, o->boundary_ms, kpid_kpi_watermark(ev, o->kpi), o->final,
+                                    o->revision, reasons };
+
+    kpid_evaluate(ev->model, o->kpi, o->window, plan->readings, &instant, group, plan->parts, &snapshot);
+    snapshot.other = other;
+    ev->stats.evaluations++;
+    plan->progress[o->window].groups++;
+    if (o->visit) {
+        o->visit(o->visit_ctx, &snapshot);
+        return;
+    }
+    if (o->judge)
+        kpid_judge(ev, o, &snapshot);
+    if (o->places && ev->sink->snapshot) {
+        if (o->judge && o->last_ms > snapshot.boundary_ms && snapshot.end_ms == snapshot.boundary_ms) {
+            /* The run's last window is the one that readers find newest; its figures are the same. */
+            snapshot.start_ms += o->last_ms - snapshot.boundary_ms;
+            snapshot.end_ms = snapshot.boundary_ms = o->last_ms;
+        }
+        ev->sink->snapshot(ev->ctx, &snapshot, o->places);
+    }
+    plan->progress[o->window].touched = true;
+}
+
+/* The groups of all measures, in one order. */
+static void run_groups(struct kpid_evaluator *ev, const struct occasion *o)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
+    const struct kpi_plan *plan = &ev->kpis[o->kpi];
+    uint32_t reasons = gather_all(ev, o, true);
+
+    for (;;) {
+        const struct kpid_gather_row *least = NULL;
+        for (size_t r = 0; r < plan->n_readers; r++) {
+            struct reader_rows *rows = &ev->rows[r * 2 + 1];
+            if (rows->at < rows->n && (!least || compare_groups(&rows->rows[rows->at], least, kpi->n_by) < 0))
+                least = &rows->rows[rows->at];
+        }
+        if (!least)
+            return;
+        struct kpid_gather_row group = *least;
+        for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
+            struct reader_rows *rows = &ev->rows[plan->refs[i].reader * 2 + 1];
+            bool has = rows->at < rows->n && !compare_groups(&rows->rows[rows->at], &group, kpi->n_by);
+            read_ref(ev, o, i, has ? rows->rows[rows->at].cell : NULL);
+        }
+        for (size_t r = 0; r < plan->n_readers; r++) {
+            struct reader_rows *rows = &ev->rows[r * 2 + 1];
+            if (rows->at < rows->n && !compare_groups(&rows->rows[rows->at], &group, kpi->n_by))
+                rows->at++;
+        }
+        finish(ev, o, group.group, group.other, group.other ? reasons | KPID_QR(OTHER_GROUP) : reasons);
+    }
+}
+
+void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *o)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
+    const struct kpi_plan *plan = &ev->kpis[o->kpi];
+    uint32_t reasons = gather_all(ev, o, false);
+
+    ev->kpis[o->kpi].progress[o->window].groups = 0;
+    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
+        const struct reader_rows *rows = &ev->rows[plan->refs[i].reader * 2];
+        read_ref(ev, o, i, rows->n ? rows->rows[0].cell : NULL);
+    }
+    finish(ev, o, NULL, false, reasons);
+    if (kpi->n_by)
+        run_groups(ev, o);
+    if (o->judge)
+        kpid_judge_gone(ev, o);
+}
+
+int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi)
+{
+    int64_t lowest = KPID_FOREVER;
+
+    for (size_t i = 0; i < ev->model->kpis[kpi].n_sources; i++) {
+        int64_t watermark = ev->sources[ev->model->kpis[kpi].sources[i]].publish_ms;
+        if (watermark < lowest)
+            lowest = watermark;
+    }
+    return lowest == KPID_FOREVER ? KPID_NEVER : lowest;
+}

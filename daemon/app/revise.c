@@ -1,0 +1,215 @@
+/*
+ * Windows that late events corrected after they were final. Each gets the next revision number, which is kept with the
+ * alert states under "~<KPI>|<window>|<start>" as long as the window can be corrected.
+ */
+#include "evaluator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare(const void *a, const void *b)
+{
+    const struct revision *x = a, *y = b;
+
+    if (x->kpi != y->kpi)
+        return x->kpi < y->kpi ? -1 : 1;
+    if (x->window != y->window)
+        return x->window < y->window ? -1 : 1;
+    return x->start_ms < y->start_ms ? -1 : x->start_ms > y->start_ms;
+}
+
+static struct revision *push(struct revision **list, size_t *n, size_t *cap)
+{
+    if (*n == *cap) {
+        *cap = *cap ? *cap * 2 : 64;
+        *list = kpid_realloc(*list, *cap * sizeof(**list));
+    }
+    return &(*list)[(*n)++];
+}
+
+/* ---- numbers ---- */
+
+static void make_key(struct kpid_evaluator *ev, const struct revision *revision)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[revision->kpi];
+
+    kpid_buf_clear(&ev->key);
+    kpid_buf_printf(&ev->key, "~%s|%s|%lld", kpi->name, kpi->windows[revision->window].name,
+                    (long long)revision->start_ms);
+}
+
+void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, const void *bytes, size_t n)
+{
+    const char *first = memchr(key, '|', len);
+    const char *second = first ? memchr(first + 1, '|', (size_t)(key + len - first - 1)) : NULL;
+    struct kpid_unpack in;
+
+    kpid_unpack_init(&in, bytes, n);
+    struct revision found = { .number = (uint32_t)kpid_unpack_u64(&in) };
+    found.end_ms = kpid_unpack_i64(&in);
+    if (!second || in.bad)
+        return;
+    char *copy = kpid_strndup(key, len);
+    copy[first - key] = copy[second - key] = '\0';
+    int kpi = kpid_model_kpi_find(ev->model, copy + 1);
+    found.start_ms = strtoll(copy + (second - key) + 1, NULL, 10);
+    for (size_t w = 0; kpi >= 0 && w < ev->model->kpis[kpi].n_windows; w++)
+        if (!strcmp(ev->model->kpis[kpi].windows[w].name, copy + (first - key) + 1)) {
+            found.kpi = (uint32_t)kpi;
+            found.window = (uint32_t)w;
+            *push(&ev->revisions, &ev->n_revisions, &ev->cap_revisions) = found;
+            qsort(ev->revisions, ev->n_revisions, sizeof(found), compare);
+            break;
+        }
+    free(copy);
+}
+
+/* Gives each touched window its next number and writes it down. Both lists are sorted: one pass. */
+static void number_all(struct kpid_evaluator *ev)
+{
+    size_t n_old = ev->n_revisions, at = 0;
+
+    for (size_t i = 0; i < ev->n_touched; i++) {
+        struct revision *touched = &ev->touched[i];
+        while (at < n_old && compare(&ev->revisions[at], touched) < 0)
+            at++;
+        if (at < n_old && !compare(&ev->revisions[at], touched)) {
+            touched->number = ++ev->revisions[at].number;
+        } else {
+            touched->number = 1;
+            *push(&ev->revisions, &ev->n_revisions, &ev->cap_revisions) = *touched;
+        }
+        make_key(ev, touched);
+        kpid_buf_clear(&ev->bytes);
+        kpid_pack_u64(&ev->bytes, touched->number);
+        kpid_pack_i64(&ev->bytes, touched->end_ms);
+        if (ev->sink->state)
+            ev->sink->state(ev->ctx, ev->key.data, ev->key.len, ev->bytes.data, ev->bytes.len);
+    }
+    if (ev->n_revisions != n_old)
+        qsort(ev->revisions, ev->n_revisions, sizeof(*ev->revisions), compare);
+}
+
+/* Numbers of windows that nothing can correct any more. */
+static void forget(struct kpid_evaluator *ev)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < ev->n_revisions; i++) {
+        struct revision *revision = &ev->revisions[i];
+        const struct kpid_kpi *kpi = &ev->model->kpis[revision->kpi];
+        bool open = false;
+        for (size_t s = 0; s < kpi->n_sources; s++) {
+            int64_t released = ev->sources[kpi->sources[s]].released_ms;
+            open |= released == KPID_NEVER ||
+                    revision->end_ms + ev->model->sources[kpi->sources[s]].allowed_lateness_ms > released;
+        }
+        if (open) {
+            ev->revisions[kept++] = *revision;
+            continue;
+        }
+        make_key(ev, revision);
+        if (ev->sink->state_delete)
+            ev->sink->state_delete(ev->ctx, ev->key.data, ev->key.len);
+    }
+    ev->n_revisions = kept;
+}
+
+/* ---- which windows ---- */
+
+struct finder {
+    struct kpid_evaluator *ev;
+    uint32_t source;
+};
+
+static void add_touched(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t start_ms, int64_t end_ms)
+{
+    if (end_ms > ev->kpis[k].progress[w].final_ms || ev->kpis[k].progress[w].final_ms == KPID_NEVER)
+        return;
+    *push(&ev->touched, &ev->n_touched, &ev->cap_touched) =
+        (struct revision){ .kpi = k, .window = w, .start_ms = start_ms, .end_ms = end_ms };
+}
+
+static bool same_window(const struct kpid_window *window, const struct kpid_rung *rung)
+{
+    if (window->kind == KPID_WINDOW_ROLLING)
+        return rung->kind == KPID_RUNG_FIXED && rung->width_ms == window->length_ms;
+    return window->kind == KPID_WINDOW_CALENDAR && rung->kind == KPID_RUNG_CALENDAR && rung->zone == window->zone &&
+           !memcmp(&rung->period, &window->period, sizeof(rung->period));
+}
+
+/* Levels: every window that ends behind the touched instant. */
+static void add_from(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t from_ms)
+{
+    const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+    int64_t until = ev->kpis[k].progress[w].final_ms;
+
+    if (window->kind == KPID_WINDOW_ROLLING) {
+        for (int64_t end = kpid_after_multiple(from_ms, window->length_ms); end <= until; end += window->length_ms)
+            add_touched(ev, k, w, end - window->length_ms, end);
+    } else if (window->kind == KPID_WINDOW_CALENDAR) {
+        int64_t start = kpid_zone_period_start(window->zone, window->period, from_ms);
+        for (;;) {
+            int64_t end = kpid_zone_period_next(window->zone, window->period, start);
+            if (end > until)
+                break;
+            add_touched(ev, k, w, start, end);
+            start = end;
+        }
+    }
+}
+
+static void touched(void *ctx, size_t place, uint16_t rung, int64_t start_ms, int64_t end_ms)
+{
+    struct finder *f = ctx;
+    struct kpid_evaluator *ev = f->ev;
+    const struct kpid_model *model = ev->model;
+
+    for (uint32_t k = 0; k < model->n_kpis; k++) {
+        const struct kpi_plan *plan = &ev->kpis[k];
+        bool reads = false;
+        for (size_t i = 0; i < model->kpis[k].n_refs && !reads; i++)
+            reads = plan->refs[i].source == f->source && plan->refs[i].place == place;
+        for (uint32_t w = 0; reads && w < model->kpis[k].n_windows; w++) {
+            const struct kpid_measure *measure = &model->measures[model->plans[f->source].measures[place]];
+            if (rung == UINT16_MAX)
+                add_from(ev, k, w, start_ms);
+            else if (same_window(&model->kpis[k].windows[w], &measure->rungs[rung]))
+                add_touched(ev, k, w, start_ms, end_ms);
+        }
+    }
+}
+
+void kpid_revise(struct kpid_evaluator *ev)
+{
+    ev->n_touched = 0;
+    for (uint32_t s = 0; s < ev->model->n_sources; s++) {
+        struct finder finder = { ev, s };
+        for (size_t i = 0; i < ev->sources[s].n_shards; i++) {
+            kpid_shard_touched(ev->sources[s].shards[i], touched, &finder);
+            kpid_shard_touched_clear(ev->sources[s].shards[i]);
+        }
+    }
+    if (!ev->n_touched) {
+        forget(ev);
+        return;
+    }
+    qsort(ev->touched, ev->n_touched, sizeof(*ev->touched), compare);
+    size_t kept = 0;
+    for (size_t i = 0; i < ev->n_touched; i++)
+        if (!kept || compare(&ev->touched[kept - 1], &ev->touched[i]))
+            ev->touched[kept++] = ev->touched[i];
+    ev->n_touched = kept;
+    number_all(ev);
+    for (size_t i = 0; i < ev->n_touched; i++) {
+        const struct revision *r = &ev->touched[i];
+        struct occasion o = { .kpi = r->kpi, .window = r->window, .start_ms = r->start_ms, .end_ms = r->end_ms,
+                              .boundary_ms = r->end_ms, .final = true, .revision = r->number,
+                              .places = KPID_PLACE_WINDOW | KPID_PLACE_HISTORY };
+        if (r->end_ms == ev->kpis[r->kpi].progress[r->window].last_final_ms)
+            o.places |= KPID_PLACE_FINAL;
+        kpid_occasion_run(ev, &o);
+        ev->stats.revisions++;
+    }
+    forget(ev);
+}

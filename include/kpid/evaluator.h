@@ -1,0 +1,73 @@
+/*
+ * Drives evaluation in event time: which boundaries of which KPIs and windows have become final, which windows were
+ * corrected by late events, what is provisional. It reads shards, keeps the progress of every window and the states of
+ * alerts, and hands what it finds to a sink. No I/O and no clock: watermarks are arguments. The daemon, kpictl replay
+ * and the scenario tests run this same code.
+ */
+#ifndef KPID_EVALUATOR_H
+#define KPID_EVALUATOR_H
+
+#include "kpid/evaluate.h"
+#include "kpid/publish.h"
+#include "kpid/shard.h"
+
+struct kpid_evaluator;
+
+/* Where findings go. Everything is borrowed for the call. A member may be NULL. */
+struct kpid_sink {
+    void (*snapshot)(void *ctx, const struct kpid_snapshot *snapshot, unsigned places); /* KPID_PLACE bits */
+    void (*transition)(void *ctx, const struct kpid_transition *transition);
+    void (*state)(void *ctx, const char *key, size_t key_len, const void *bytes, size_t len);
+    void (*state_delete)(void *ctx, const char *key, size_t key_len);
+    void (*final)(void *ctx, uint32_t kpi, uint32_t window, int64_t progress_ms);
+    void (*group_delete)(void *ctx, uint32_t kpi, uint32_t window, const char *const *group);
+    void (*meta)(void *ctx, uint32_t kpi, uint32_t window, int64_t watermark_ms); /* once a round for what changed */
+};
+
+/* One source as the round sees it. */
+struct kpid_evaluator_source {
+    struct kpid_shard **shards;  /* owned by this instance and restored */
+    size_t n_shards;
+    size_t n_partitions;         /* that the source has; more than n_shards: shards_missing */
+    int64_t publish_ms;          /* watermark by which boundaries become final, KPID_NEVER: none */
+    int64_t released_ms;         /* watermark by which panes are merged and released, KPID_NEVER: none */
+    uint32_t reasons;            /* KPID_QR bits that hold for the whole source */
+};
+
+/* Borrows model and sink. Returns, free with _free. */
+struct kpid_evaluator *kpid_evaluator_new(const struct kpid_model *model, const struct kpid_sink *sink, void *ctx);
+void kpid_evaluator_free(struct kpid_evaluator *evaluator);
+
+/* What was stored, before the first round; unknown keys (another configuration's) are passed over. */
+void kpid_evaluator_load_state(struct kpid_evaluator *evaluator, const char *key, size_t key_len, const void *bytes,
+                               size_t len);
+void kpid_evaluator_load_final(struct kpid_evaluator *evaluator, const char *key, size_t key_len, int64_t progress_ms);
+
+/*
+ * One round over the sources (model->n_sources of them): finals in order, at most `budget` evaluations, then revisions,
+ * then (`provisional`) the newest windows of what changed. end_of_input: under `clock: events`, everything up to the
+ * end of the last window with anything in it is final. max_age: transitions further behind now_ms than their source's
+ * max_age are historic; now_ms KPID_NEVER: none is. Returns true if finals are left for another round.
+ */
+bool kpid_evaluator_run(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources,
+                        bool end_of_input, bool provisional, size_t budget, int64_t now_ms);
+
+/* After a round's findings are safe: brings the shards' panes forward to what is final. */
+void kpid_evaluator_advance(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources);
+
+/* Boundaries by which this source's watermark is ahead of the slowest window that reads it (for max_pending). */
+uint64_t kpid_evaluator_pending(const struct kpid_evaluator *evaluator, uint32_t source, int64_t watermark_ms);
+int64_t kpid_evaluator_progress(const struct kpid_evaluator *evaluator, uint32_t kpi, uint32_t window);
+
+struct kpid_evaluator_stats {
+    uint64_t evaluations, finals, revisions, skipped_runs, alerts_firing, alerts_pending;
+};
+void kpid_evaluator_stats(const struct kpid_evaluator *evaluator, struct kpid_evaluator_stats *ret);
+
+/* Reads one window of a KPI as it stands, without judging or remembering anything: kpictl and tests. `visit` gets the
+ * total, then each group. */
+void kpid_evaluator_peek(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources, uint32_t kpi,
+                         uint32_t window, int64_t start_ms, int64_t end_ms, int64_t boundary_ms,
+                         void (*visit)(void *ctx, const struct kpid_snapshot *snapshot), void *ctx);
+
+#endif
