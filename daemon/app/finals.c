@@ -46,6 +46,14 @@ static bool spend(struct kpid_evaluator *ev)
     return true;
 }
 
+/* The first end of a whole-length window in a run, of those that are kept at all. */
+static int64_t first_kept(const struct kpid_window *window, int64_t boundary_ms, int64_t last_ms)
+{
+    int64_t oldest = last_ms - window->length_ms * ((int64_t)window->history + 1);
+
+    return kpid_after_multiple((oldest > boundary_ms ? oldest : boundary_ms) - 1, window->length_ms);
+}
+
 /* Rolling boundaries in (final_ms, until_ms]; false: the budget ended. */
 static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t until_ms)
 {
@@ -66,12 +74,8 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
                               .boundary_ms = boundary, .final = true, .judge = true, .last_ms = last,
                               .step_ms = window->slide_ms, .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY };
         bool whole = boundary % window->length_ms == 0;
-        if (last > boundary) {
-            /* A run: multiples of the length in it have windows of their own to keep. */
-            int64_t multiple = kpid_after_multiple(boundary - 1, window->length_ms);
-            whole = whole && multiple == boundary;
-            ev->stats.skipped_runs++;
-        }
+        /* In a run the multiples of the length have windows of their own to keep. */
+        ev->stats.skipped_runs += last > boundary;
         if (whole && last == boundary)
             o.places |= KPID_PLACE_WINDOW;
         if (last >= progress->newest_ms) {
@@ -80,8 +84,7 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
         }
         kpid_occasion_run(ev, &o);
         if (last > boundary)
-            for (int64_t end = kpid_after_multiple(boundary - 1, window->length_ms); end <= last;
-                 end += window->length_ms) {
+            for (int64_t end = first_kept(window, boundary, last); end <= last; end += window->length_ms) {
                 struct occasion kept = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
                                          .boundary_ms = end, .final = true, .places = KPID_PLACE_WINDOW };
                 kpid_occasion_run(ev, &kept);

@@ -1,0 +1,163 @@
+/* The daemon's parts and how they hang together. Private to app. */
+#ifndef KPID_APP_DAEMON_H
+#define KPID_APP_DAEMON_H
+
+#include "kpid/config.h"
+#include "kpid/consume.h"
+#include "kpid/decode.h"
+#include "kpid/evaluator.h"
+#include "kpid/http.h"
+#include "kpid/publish.h"
+#include "kpid/shard.h"
+#include "kpid/store.h"
+
+#include <event2/event.h>
+
+#define KPID_DAEMON_MAGIC 0x6b706964u
+
+enum kpid_log_level { KPID_LOG_ERROR = 3, KPID_LOG_WARNING = 4, KPID_LOG_NOTICE = 5, KPID_LOG_INFO = 6,
+                      KPID_LOG_DEBUG = 7 };
+
+/* A complaint that repeats: told at once, then at doubling intervals, and when it is over. */
+struct kpid_complaint {
+    int64_t next_ms, interval_ms;
+    uint64_t times;
+};
+
+enum slot_state { SLOT_FREE, SLOT_WAITING /* for Redis or a retry */, SLOT_ACQUIRING, SLOT_ACTIVE };
+
+struct daemon;
+
+/* A shard that Kafka assigned to this instance. */
+struct slot_owner {
+    struct daemon *daemon;
+    uint32_t source;
+    int32_t partition;
+    enum slot_state state;
+    struct kpid_shard *shard;
+    struct kpid_store *store;
+    bool committing, whole, held_commit, leaving;
+    uint64_t cut_done;         /* last cut that is acknowledged */
+    uint64_t cut_sent;
+    int64_t retry_ms, retry_after_ms;
+    bool *held;                /* per topic */
+    bool *idle;                /* per topic, of this tick */
+};
+
+struct source_state {
+    struct slot_owner **slots; /* by partition */
+    int32_t n_partitions;
+    struct kpid_decoder *decoder;
+    int64_t released_ms, publish_ms;
+    int64_t read_at_ms;        /* monotonic: when the last record was taken */
+    struct kpid_shard **active; /* of this tick */
+    size_t n_active;
+    bool all_idle;
+    bool past_pending;
+};
+
+/* Bytes of an event that waits in an outbox. */
+struct letter_bytes {
+    uint32_t source, topic;
+    int32_t partition;
+    int64_t offset, timestamp_ms;
+    char *key, *value;
+    size_t key_len, value_len;
+    bool has_key;
+    struct letter_bytes *next;
+};
+
+struct letter_flight {
+    struct daemon *daemon;
+    uint32_t source, topic;
+    int32_t partition;
+    int64_t offset;
+    enum kpid_reason reason;
+    struct letter_flight *next;
+    bool over;
+};
+
+enum round_state { ROUND_IDLE, ROUND_COMMITTING, ROUND_PUBLISHING };
+
+struct daemon {
+    unsigned magic;
+    const char *path;
+    int log_level;
+    struct kpid_model *model;
+    struct event_base *base;
+    struct event *tick, *serve, *terms[3], *deadline;
+    struct kpid_redis *redis;
+    struct kpid_consumer *consumer;
+    struct kpid_publisher *publisher;
+    struct kpid_producer *producer;
+    struct kpid_evaluator *evaluator;
+    struct kpid_evaluator *loading;        /* while its states come from Redis */
+    struct kpid_evaluator_source *views;
+    struct kpid_http *http;
+    struct source_state *sources;
+    bool publisher_ready, publisher_busy, consumer_opened;
+    int64_t publisher_retry_ms;
+
+    enum round_state round;
+    size_t commits_out;
+    bool more, evaluated, end_of_input, stopping, reloading, done, failed;
+    int64_t publish_retry_ms, wall_ms, stop_by_ms;
+    uint64_t uncommitted, taken, refetched, last_watchdog_taken;
+    int64_t last_progress_ms, last_round_ms, notified_ms;
+    bool held_all;
+
+    struct letter_bytes *letters;          /* newest first */
+    size_t letters_bytes;
+    struct letter_flight *flights;
+    size_t n_flights;
+    struct { uint64_t letters_sent, letters_lost, letters_failed, reloads, reload_faults; } n;
+    struct kpid_complaint redis_down, fault;
+};
+
+/* log.c */
+void kpid_log(const struct daemon *d, enum kpid_log_level level, const char *format, ...) KPID_PRINTF(3, 4);
+void kpid_complain(struct daemon *d, struct kpid_complaint *complaint, const char *format, ...) KPID_PRINTF(3, 4);
+void kpid_complain_over(struct daemon *d, struct kpid_complaint *complaint, const char *text);
+int64_t kpid_now_wall(void);
+int64_t kpid_now_mono(void);
+
+/* daemon.c */
+bool kpid_daemon_open(struct daemon *d);
+void kpid_daemon_close(struct daemon *d);
+void kpid_daemon_stop(struct daemon *d, bool reload);
+void kpid_daemon_finish(struct daemon *d);
+
+/* pipeline.c */
+void kpid_pipeline_record(void *ctx, const struct kpid_record *record);
+
+/* owner.c */
+void kpid_owner_assigned(void *ctx, uint32_t source, int32_t partition);
+void kpid_owner_revoked(void *ctx, uint32_t source, int32_t partition);
+void kpid_owner_retry(struct daemon *d);
+bool kpid_owner_commit(struct slot_owner *slot);
+void kpid_owner_free(struct slot_owner *slot);
+
+/* round.c */
+void kpid_round_tick(struct daemon *d);
+void kpid_round_committed(struct daemon *d);
+void kpid_round_publisher(struct daemon *d);
+void kpid_round_lost(struct daemon *d);
+
+/* time.c */
+void kpid_time_update(struct daemon *d);
+
+/* hold.c */
+void kpid_hold_update(struct daemon *d);
+void kpid_hold_skew(struct daemon *d, uint32_t source);
+
+/* letters.c */
+void kpid_letters_keep(struct daemon *d, const struct kpid_record *record);
+void kpid_letters_send(struct daemon *d);
+void kpid_letters_close(struct daemon *d);
+
+/* status.c */
+bool kpid_status_open(struct daemon *d, struct kpid_buf *error);
+void kpid_status_tell(struct daemon *d);
+int64_t kpid_status_lag(const struct daemon *d, bool *ret_known);
+
+#endif

@@ -1,0 +1,242 @@
+/* The life of a shard in this instance: assigned, acquired and restored, active, committed, let go. */
+#include "daemon.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static void acquire(struct slot_owner *slot);
+
+static void start_reading(struct slot_owner *slot)
+{
+    struct daemon *d = slot->daemon;
+    const struct kpid_source *source = &d->model->sources[slot->source];
+    int64_t *offsets = kpid_alloc(source->n_topics * sizeof(*offsets));
+
+    for (uint32_t t = 0; t < source->n_topics; t++) {
+        offsets[t] = kpid_shard_next_offset(slot->shard, t);
+        if (offsets[t] < 0)
+            offsets[t] = source->start == KPID_START_LATEST ? KPID_OFFSET_END : KPID_OFFSET_BEGINNING;
+    }
+    slot->state = SLOT_ACTIVE;
+    d->sources[slot->source].read_at_ms = kpid_now_mono();
+    kpid_consumer_start(d->consumer, slot->source, slot->partition, offsets);
+    free(offsets);
+}
+
+static void retry_later(struct slot_owner *slot)
+{
+    slot->state = SLOT_WAITING;
+    slot->retry_after_ms = slot->retry_after_ms ? slot->retry_after_ms * 2 : 200;
+    if (slot->retry_after_ms > 5000)
+        slot->retry_after_ms = 5000;
+    slot->retry_ms = kpid_now_mono() + slot->retry_after_ms;
+}
+
+static void loaded(void *ctx, enum kpid_store_status status, const void *meta, size_t meta_len,
+                   const struct kpid_page *pages, size_t n_pages)
+{
+    struct slot_owner *slot = ctx;
+    struct daemon *d = slot->daemon;
+    const char *name = d->model->sources[slot->source].name, *why = "";
+
+    if (status == KPID_STORE_FORMAT) {
+        kpid_log(d, KPID_LOG_ERROR, "shard %s/%d was written by a newer version: %s", name, slot->partition,
+                 kpid_store_error(slot->store));
+        d->failed = true;
+        kpid_daemon_finish(d);
+        return;
+    }
+    if (status != KPID_STORE_OK && status != KPID_STORE_DAMAGED) {
+        kpid_log(d, KPID_LOG_WARNING, "shard %s/%d can't be acquired: %s", name, slot->partition,
+                 kpid_store_error(slot->store));
+        retry_later(slot);
+        return;
+    }
+    kpid_shard_free(slot->shard);
+    slot->shard = kpid_shard_new(d->model, slot->source, slot->partition);
+    slot->whole = status == KPID_STORE_DAMAGED;
+    if (status == KPID_STORE_OK && meta_len && !kpid_shard_load(slot->shard, meta, meta_len, pages, n_pages, &why)) {
+        kpid_shard_free(slot->shard);
+        slot->shard = kpid_shard_new(d->model, slot->source, slot->partition);
+        slot->whole = true;
+        status = KPID_STORE_DAMAGED;
+    }
+    if (status == KPID_STORE_DAMAGED)
+        kpid_log(d, KPID_LOG_ERROR, "shard %s/%d: its state in Redis is lost (%s%s); rebuilding from Kafka", name,
+                 slot->partition, kpid_store_error(slot->store), why);
+    else
+        kpid_log(d, KPID_LOG_INFO, "shard %s/%d restored, next offset %lld", name, slot->partition,
+                 (long long)kpid_shard_next_offset(slot->shard, 0));
+    slot->retry_after_ms = 0;
+    slot->committing = false;
+    start_reading(slot);
+}
+
+static void acquire(struct slot_owner *slot)
+{
+    struct daemon *d = slot->daemon;
+    const struct kpid_settings *settings = &d->model->settings;
+    const char *cluster = settings->kafka.cluster ? settings->kafka.cluster : kpid_consumer_cluster(d->consumer);
+    uint8_t nonce[16];
+
+    if (!kpid_redis_up(d->redis) || !*cluster) {
+        slot->state = SLOT_WAITING;
+        return;
+    }
+    if (!slot->store) {
+        struct kpid_store_name name = { settings->redis.prefix, cluster, settings->kafka.group,
+                                        d->model->sources[slot->source].name, slot->partition };
+        slot->store = kpid_store_new(d->redis, &name);
+    }
+    if (getrandom(nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce)) {
+        retry_later(slot);
+        return;
+    }
+    slot->state = SLOT_ACQUIRING;
+    kpid_store_acquire(slot->store, nonce, loaded, slot);
+}
+
+void kpid_owner_assigned(void *ctx, uint32_t source, int32_t partition)
+{
+    struct daemon *d = ctx;
+    struct source_state *state = &d->sources[source];
+    size_t n_topics = d->model->sources[source].n_topics;
+
+    assert(partition >= 0 && partition < state->n_partitions);
+    kpid_owner_free(state->slots[partition]);
+    struct slot_owner *slot = kpid_zalloc(1, sizeof(*slot));
+    *slot = (struct slot_owner){ .daemon = d, .source = source, .partition = partition, .state = SLOT_WAITING };
+    slot->held = kpid_zalloc(n_topics, sizeof(*slot->held));
+    slot->idle = kpid_zalloc(n_topics, sizeof(*slot->idle));
+    state->slots[partition] = slot;
+    acquire(slot);
+}
+
+void kpid_owner_free(struct slot_owner *slot)
+{
+    if (!slot)
+        return;
+    slot->daemon->sources[slot->source].slots[slot->partition] = NULL;
+    if (slot->committing && slot->daemon->commits_out)
+        slot->daemon->commits_out--;
+    kpid_store_free(slot->store);
+    kpid_shard_free(slot->shard);
+    free(slot->held);
+    free(slot->idle);
+    free(slot);
+}
+
+static void let_go(struct slot_owner *slot)
+{
+    struct daemon *d = slot->daemon;
+    uint32_t source = slot->source;
+    int32_t partition = slot->partition;
+
+    kpid_owner_free(slot);
+    kpid_consumer_let_go(d->consumer, source, partition);
+    kpid_round_lost(d);
+}
+
+void kpid_owner_revoked(void *ctx, uint32_t source, int32_t partition)
+{
+    struct daemon *d = ctx;
+    struct slot_owner *slot = partition < d->sources[source].n_partitions ? d->sources[source].slots[partition] : NULL;
+
+    if (!slot) {
+        kpid_consumer_let_go(d->consumer, source, partition);
+        return;
+    }
+    kpid_log(d, KPID_LOG_NOTICE, "shard %s/%d is taken away", d->model->sources[source].name, partition);
+    slot->leaving = true;
+    if (slot->state != SLOT_ACTIVE || (!slot->committing && !kpid_owner_commit(slot)))
+        let_go(slot);
+}
+
+/* Waiting shards whose time has come; called every tick and when Redis is back. */
+void kpid_owner_retry(struct daemon *d)
+{
+    int64_t now = kpid_now_mono();
+
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
+            struct slot_owner *slot = d->sources[s].slots[p];
+            if (slot && slot->state == SLOT_WAITING && now >= slot->retry_ms)
+                acquire(slot);
+        }
+}
+
+/* ---- commits ---- */
+
+static void lose(struct slot_owner *slot)
+{
+    struct daemon *d = slot->daemon;
+
+    kpid_log(d, KPID_LOG_ERROR, "shard %s/%d has another owner: %s; dropping its memory and acquiring again",
+             d->model->sources[slot->source].name, slot->partition, kpid_store_error(slot->store));
+    kpid_consumer_let_go(d->consumer, slot->source, slot->partition);
+    kpid_shard_free(slot->shard);
+    slot->shard = NULL;
+    retry_later(slot);
+    kpid_round_lost(d);
+}
+
+static void committed(void *ctx, enum kpid_store_status status)
+{
+    struct slot_owner *slot = ctx;
+    struct daemon *d = slot->daemon;
+
+    slot->committing = false;
+    if (d->commits_out)
+        d->commits_out--;
+    switch (status) {
+    case KPID_STORE_OK:
+        slot->held_commit = false;
+        slot->cut_done = slot->cut_sent;
+        break;
+    case KPID_STORE_BEHIND:
+        kpid_log(d, KPID_LOG_WARNING, "shard %s/%d: Redis lost what was committed; writing the whole state",
+                 d->model->sources[slot->source].name, slot->partition);
+        slot->whole = true;
+        slot->held_commit = false;
+        break;
+    case KPID_STORE_OTHER: lose(slot); return;
+    default:
+        slot->held_commit = true;
+        kpid_complain(d, &d->redis_down, "shard %s/%d is not committed: %s", d->model->sources[slot->source].name,
+                      slot->partition, kpid_store_error(slot->store));
+        break;
+    }
+    if (slot->leaving) {
+        let_go(slot);
+        return;
+    }
+    if (!d->commits_out)
+        kpid_round_committed(d);
+}
+
+/* Cuts and commits if there is anything to write; false: there is not. */
+bool kpid_owner_commit(struct slot_owner *slot)
+{
+    struct daemon *d = slot->daemon;
+    struct kpid_commit commit;
+
+    if (slot->state != SLOT_ACTIVE || slot->committing)
+        return false;
+    if (slot->held_commit) {
+        slot->committing = true;
+        d->commits_out++;
+        kpid_store_commit(slot->store, NULL, committed, slot);
+        return true;
+    }
+    if (!slot->whole && !kpid_shard_dirty(slot->shard))
+        return false;
+    kpid_shard_cut(slot->shard, slot->whole, &commit);
+    slot->whole = false;
+    slot->cut_sent = kpid_shard_cuts(slot->shard);
+    slot->committing = true;
+    d->commits_out++;
+    kpid_store_commit(slot->store, &commit, committed, slot);
+    return true;
+}
