@@ -6,6 +6,8 @@
 
 #include "formula.h"
 
+#define EXACT_MAX 20.0 /* Poisson counts whose interval is worked out exactly */
+
 /* c[0] + c[1] x + ... + c[7] x^7 */
 static double polynomial(const double c[8], double x)
 {
@@ -92,11 +94,41 @@ static double half_chi_square(double m, double z)
     return root > 0.0 ? m * root * root * root : 0.0;
 }
 
+/* P(X <= k) of a Poisson count with that mean. */
+static double poisson_below(int k, double mean)
+{
+    double term = exp(-mean), sum = term;
+    for (int i = 1; i <= k; i++) {
+        term *= mean / i;
+        sum += term;
+    }
+    return sum;
+}
+
+/* The mean at which P(X <= k) is p, by halving: it falls as the mean grows. */
+static double poisson_mean(int k, double p)
+{
+    double low = 0.0, high = 16.0;
+    while (poisson_below(k, high) > p)
+        high *= 2.0;
+    for (int i = 0; i < 50; i++) {
+        double middle = (low + high) / 2.0;
+        if (poisson_below(k, middle) > p)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 struct kpid_span kpid_interval_poisson(double k, double confidence)
 {
-    double z = two_sided(confidence);
-    return (struct kpid_span){.low = k > 0.0 ? half_chi_square(k, -z) : 0.0,
-                              .high = half_chi_square(k + 1.0, z)};
+    double z = two_sided(confidence), tail = (1.0 - confidence) / 2.0;
+    if (k > EXACT_MAX)
+        return (struct kpid_span){.low = half_chi_square(k, -z), .high = half_chi_square(k + 1.0, z)};
+    int count = (int)k;
+    return (struct kpid_span){.low = count > 0 ? poisson_mean(count - 1, 1.0 - tail) : 0.0,
+                              .high = poisson_mean(count, tail)};
 }
 
 struct kpid_span kpid_interval_normal(double mean, double variance, double n, double confidence)

@@ -16,10 +16,10 @@ struct kpid_span kpid_interval_wilson(double k, double n, double confidence);
  * + rate) (Przyborowski and Wilenski, Biometrika 31, 1940), whose interval is Wilson's. */
 struct kpid_span kpid_interval_two_poisson(double k, double n, double confidence);
 
-/* Mean of a Poisson count k >= 0. The exact interval is half a chi-square quantile with 2k (low) and 2k + 2
- * (high) degrees of freedom (Garwood, Biometrika 28, 1936), the quantile by Wilson and Hilferty, PNAS 17
- * (1931): 0 at k = 0, within 1 % of exact for the high end, 5 % for the low end at k = 1, 0.1 % from k = 10
- * on; constant time. */
+/* Mean of a Poisson count k >= 0. Garwood, Biometrika 28 (1936): the means at which k or less, or k or more,
+ * have half of what is outside. Exact up to 20; above, half a chi-square quantile with 2k (low) and 2k + 2
+ * (high) degrees of freedom by Wilson and Hilferty, PNAS 17 (1931), in constant time and within 0.1 % of it
+ * (at 95 %). */
 struct kpid_span kpid_interval_poisson(double k, double confidence);
 
 /* Mean of n > 1 observations of sample variance `variance`: mean +- z * sqrt(variance / n). */
