@@ -54,6 +54,7 @@ struct source_state {
     size_t n_active;
     bool all_idle;
     bool past_pending;
+    int64_t released_at_cut_ms;
 };
 
 /* Bytes of an event that waits in an outbox. */
@@ -100,7 +101,8 @@ struct daemon {
 
     enum round_state round;
     size_t commits_out;
-    bool more, evaluated, end_of_input, stopping, reloading, done, failed;
+    bool more, evaluated, end_of_input, stopping, last_commit, reloading, finished, failed;
+    struct kpid_model *next_model;         /* of a reload, until everything is closed */
     int64_t publish_retry_ms, wall_ms, stop_by_ms;
     uint64_t uncommitted, taken, refetched, last_watchdog_taken;
     int64_t last_progress_ms, last_round_ms, notified_ms;

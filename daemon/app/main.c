@@ -1,0 +1,63 @@
+#include "kpid.h"
+
+#include "kpid/config.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: kpid -c FILE [--check]\n"
+    "\n"
+    "Turns streams of events from Kafka into KPI figures, snapshots and alerts in Redis.\n"
+    "\n"
+    "  -c, --config FILE  the configuration (kpid.yaml(5)); default /etc/kpid/kpid.yaml\n"
+    "      --check        reads the configuration, says what is wrong with it, and ends\n"
+    "  -h, --help         this text\n"
+    "  -V, --version      the version\n"
+    "\n"
+    "Signals: TERM and INT stop it, HUP reads the configuration again (all of it or nothing).\n"
+    "Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 3 the configuration has faults.\n";
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+                                             { "check", no_argument, NULL, 'k' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'V' },
+                                             { NULL, 0, NULL, 0 } };
+    const char *path = "/etc/kpid/kpid.yaml";
+    int check = 0, option;
+
+    while ((option = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
+        switch (option) {
+        case 'c': path = optarg; break;
+        case 'k': check = 1; break;
+        case 'h': fputs(help, stdout); return 0;
+        case 'V': puts("kpid " KPID_VERSION); return 0;
+        default: fputs(help, stderr); return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "kpid: what is '%s'?\n%s", argv[optind], help);
+        return 2;
+    }
+    struct kpid_buf faults = KPID_BUF_INIT;
+    size_t n = 0;
+    struct kpid_model *model = kpid_config_load(path, NULL, &faults, &n);
+    if (faults.len)
+        fprintf(stderr, "%s\n", faults.data);
+    kpid_buf_release(&faults);
+    if (!model) {
+        fprintf(stderr, "kpid: %s: %zu fault%s\n", path, n, n == 1 ? "" : "s");
+        return 3;
+    }
+    if (check) {
+        printf("%s: ok: %zu sources, %zu measures, %zu KPIs\n", path, model->n_sources, model->n_measures,
+               model->n_kpis);
+        kpid_model_free(model);
+        return 0;
+    }
+    return kpid_daemon_run(path, model);
+}

@@ -1,0 +1,263 @@
+/*
+ * One round: cut every shard and evaluate at that very cut; when all commits are acknowledged publish what was found;
+ * when that is acknowledged bring the panes forward. So nothing is published that a crash could take back, and no pane
+ * is released that a repeated round would need. One round is under way at a time; events are taken meanwhile.
+ */
+#include "daemon.h"
+
+#include <sys/random.h>
+
+#define EVALUATIONS_A_ROUND 5000
+
+/* ---- findings -> publisher ---- */
+
+static int64_t lag_now(const struct daemon *d)
+{
+    bool known;
+    int64_t lag = kpid_status_lag(d, &known);
+    return known ? lag : -1;
+}
+
+static void put_snapshot(void *ctx, const struct kpid_snapshot *snapshot, unsigned places)
+{
+    struct daemon *d = ctx;
+    kpid_round_snapshot(d->publisher, snapshot, kpid_now_wall(), lag_now(d), places);
+}
+
+static void put_transition(void *ctx, const struct kpid_transition *transition)
+{
+    struct daemon *d = ctx;
+    const struct kpid_kpi *kpi = &d->model->kpis[transition->kpi];
+
+    if (transition->notify)
+        kpid_log(d, KPID_LOG_NOTICE, "alert %016llx %s %s/%s: %s", (unsigned long long)transition->id,
+                 kpid_alert_state_name(transition->to), kpi->name, kpi->rules[transition->rule].name,
+                 transition->historic ? "historic, not sent" : "now");
+    kpid_round_transition(d->publisher, transition);
+}
+
+static void put_state(void *ctx, const char *key, size_t key_len, const void *bytes, size_t len)
+{
+    struct daemon *d = ctx;
+    kpid_round_state(d->publisher, key, key_len, bytes, len);
+}
+
+static void delete_state(void *ctx, const char *key, size_t key_len)
+{
+    struct daemon *d = ctx;
+    kpid_round_state_delete(d->publisher, key, key_len);
+}
+
+static void put_final(void *ctx, uint32_t kpi, uint32_t window, int64_t progress_ms)
+{
+    struct daemon *d = ctx;
+    kpid_round_final(d->publisher, kpi, window, progress_ms);
+}
+
+static void delete_group(void *ctx, uint32_t kpi, uint32_t window, const char *const *group)
+{
+    struct daemon *d = ctx;
+    kpid_round_group_delete(d->publisher, kpi, window, group);
+}
+
+static void put_meta(void *ctx, uint32_t kpi, uint32_t window, int64_t watermark_ms)
+{
+    struct daemon *d = ctx;
+    kpid_round_meta(d->publisher, kpi, window, kpid_now_wall(), watermark_ms, lag_now(d));
+}
+
+static const struct kpid_sink sink = { put_snapshot, put_transition, put_state,   delete_state,
+                                       put_final,    delete_group,   put_meta };
+
+/* ---- ownership of {alert} ---- */
+
+static void load_state(void *ctx, const char *key, size_t key_len, const void *bytes, size_t len)
+{
+    struct daemon *d = ctx;
+    kpid_evaluator_load_state(d->loading, key, key_len, bytes, len);
+}
+
+static void load_final(void *ctx, const char *key, size_t key_len, int64_t boundary_ms)
+{
+    struct daemon *d = ctx;
+    kpid_evaluator_load_final(d->loading, key, key_len, boundary_ms);
+}
+
+static void load_done(void *ctx, enum kpid_publish_status status)
+{
+    struct daemon *d = ctx;
+
+    d->publisher_busy = false;
+    if (status != KPID_PUBLISH_OK) {
+        kpid_evaluator_free(d->loading);
+        d->loading = NULL;
+        d->publisher_retry_ms = kpid_now_mono() + 500;
+        return;
+    }
+    kpid_evaluator_free(d->evaluator);
+    d->evaluator = d->loading;
+    d->loading = NULL;
+    d->publisher_ready = true;
+    kpid_log(d, KPID_LOG_INFO, "publishing: alert states restored");
+}
+
+void kpid_round_publisher(struct daemon *d)
+{
+    static const struct kpid_publisher_loaded callbacks = { load_state, load_final, load_done };
+    uint8_t nonce[16];
+
+    if (d->publisher_ready || d->publisher_busy || kpid_round_busy(d->publisher) || !kpid_redis_up(d->redis) ||
+        kpid_now_mono() < d->publisher_retry_ms || getrandom(nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
+        return;
+    d->publisher_busy = true;
+    kpid_evaluator_free(d->loading);
+    d->loading = kpid_evaluator_new(d->model, &sink, d);
+    kpid_publisher_acquire(d->publisher, nonce, &callbacks, d);
+}
+
+/* A shard or {alert} is somebody else's: what was found no longer stands on what is stored. */
+void kpid_round_lost(struct daemon *d)
+{
+    d->publisher_ready = false;
+    kpid_evaluator_free(d->evaluator);
+    d->evaluator = NULL;
+    if (d->round != ROUND_PUBLISHING)
+        d->round = ROUND_IDLE;
+}
+
+/* ---- the round ---- */
+
+static void over(struct daemon *d)
+{
+    d->round = ROUND_IDLE;
+    d->last_round_ms = kpid_now_mono();
+    if (d->stopping)
+        event_active(d->tick, EV_TIMEOUT, 0);
+    else if (d->more)
+        event_active(d->tick, EV_TIMEOUT, 0);
+}
+
+static void advance(struct daemon *d)
+{
+    kpid_time_update(d);
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        d->views[s].released_ms = d->sources[s].released_at_cut_ms;
+    kpid_evaluator_advance(d->evaluator, d->views);
+}
+
+static void published(void *ctx, enum kpid_publish_status status)
+{
+    struct daemon *d = ctx;
+
+    switch (status) {
+    case KPID_PUBLISH_OK:
+        if (d->evaluator)
+            advance(d);
+        over(d);
+        break;
+    case KPID_PUBLISH_DOWN: d->publish_retry_ms = kpid_now_mono() + 500; break;
+    default:
+        kpid_log(d, KPID_LOG_WARNING, "publishing: another instance took over, or Redis lost what was written; again");
+        d->round = ROUND_IDLE;
+        kpid_round_lost(d);
+        break;
+    }
+}
+
+static bool commit_all(struct daemon *d, bool unfinished_only)
+{
+    bool any = false;
+
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
+            struct slot_owner *slot = d->sources[s].slots[p];
+            if (!slot || (unfinished_only && !slot->held_commit && !slot->whole))
+                continue;
+            any |= kpid_owner_commit(slot);
+        }
+    return any;
+}
+
+static bool any_unfinished(const struct daemon *d)
+{
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
+            const struct slot_owner *slot = d->sources[s].slots[p];
+            if (slot && slot->state == SLOT_ACTIVE && (slot->held_commit || slot->whole || slot->committing))
+                return true;
+        }
+    return false;
+}
+
+/* All answers to commits are there. */
+void kpid_round_committed(struct daemon *d)
+{
+    if (d->round != ROUND_COMMITTING || d->commits_out || any_unfinished(d))
+        return; /* the tick tries again what is unfinished */
+    kpid_complain_over(d, &d->redis_down, "committing again");
+    kpid_letters_send(d);
+    if (d->last_commit) {
+        d->round = ROUND_IDLE;
+        kpid_daemon_finish(d);
+        return;
+    }
+    if (!d->evaluated || !d->publisher_ready) {
+        over(d);
+        return;
+    }
+    d->round = ROUND_PUBLISHING;
+    d->publish_retry_ms = 0;
+    kpid_round_send(d->publisher, published, d);
+}
+
+static void begin(struct daemon *d)
+{
+    int64_t now = d->model->settings.clock == KPID_CLOCK_EVENTS ? KPID_NEVER : kpid_now_wall();
+
+    d->round = ROUND_COMMITTING;
+    d->evaluated = d->more = false;
+    d->uncommitted = 0;
+    d->last_commit = d->stopping;
+    bool unfinished = any_unfinished(d);
+    kpid_time_update(d);
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        d->sources[s].released_at_cut_ms = d->sources[s].released_ms;
+    /* Evaluating elapses clocks' deadlines: that belongs to the cut as well, so it comes first. */
+    if (d->evaluator && d->publisher_ready && !unfinished && !d->stopping) {
+        d->more = kpid_evaluator_run(d->evaluator, d->views, d->end_of_input, true, EVALUATIONS_A_ROUND, now);
+        d->evaluated = true;
+    }
+    commit_all(d, false);
+    if (!d->commits_out)
+        kpid_round_committed(d);
+}
+
+void kpid_round_tick(struct daemon *d)
+{
+    int64_t now = kpid_now_mono();
+
+    kpid_owner_retry(d);
+    kpid_round_publisher(d);
+    kpid_hold_update(d);
+    kpid_status_tell(d);
+    if (d->stopping && (!kpid_redis_up(d->redis) || now >= d->stop_by_ms)) {
+        kpid_daemon_finish(d);
+        return;
+    }
+    switch (d->round) {
+    case ROUND_COMMITTING:
+        if (!d->commits_out && kpid_redis_up(d->redis) && !commit_all(d, true))
+            kpid_round_committed(d);
+        break;
+    case ROUND_PUBLISHING:
+        if (d->publish_retry_ms && now >= d->publish_retry_ms && kpid_redis_up(d->redis)) {
+            d->publish_retry_ms = 0;
+            kpid_round_send(d->publisher, published, d);
+        }
+        break;
+    default:
+        if (kpid_redis_up(d->redis))
+            begin(d);
+        break;
+    }
+}

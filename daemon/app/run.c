@@ -1,0 +1,41 @@
+/* Runs the daemon; a reload is an orderly stop and a start with the next configuration, in one process. */
+#include "daemon.h"
+#include "kpid.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+/* What outlives a reload. */
+static void carry_over(struct daemon *d)
+{
+    struct daemon next = { .magic = KPID_DAEMON_MAGIC, .path = d->path, .log_level = d->log_level,
+                           .model = d->next_model, .n = d->n, .taken = d->taken, .refetched = d->refetched };
+
+    next.n.reloads++;
+    kpid_model_free(d->model);
+    *d = next;
+}
+
+int kpid_daemon_run(const char *path, struct kpid_model *model)
+{
+    struct daemon *d = kpid_zalloc(1, sizeof(*d));
+    int code = 1;
+
+    signal(SIGPIPE, SIG_IGN);
+    *d = (struct daemon){ .magic = KPID_DAEMON_MAGIC, .path = path, .log_level = KPID_LOG_INFO, .model = model };
+    for (;;) {
+        bool opened = kpid_daemon_open(d);
+        if (opened)
+            while (!d->finished)
+                event_base_loop(d->base, EVLOOP_ONCE);
+        code = opened && !d->failed ? 0 : 1;
+        kpid_daemon_close(d);
+        if (code || !d->next_model || !d->reloading)
+            break;
+        carry_over(d);
+    }
+    kpid_model_free(d->model);
+    kpid_model_free(d->next_model);
+    free(d);
+    return code;
+}

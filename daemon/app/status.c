@@ -1,0 +1,249 @@
+/* What is told to operators: /metrics, /healthz, /readyz, systemd's STATUS and watchdog. */
+#include "daemon.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+int64_t kpid_status_lag(const struct daemon *d, bool *ret_known)
+{
+    int64_t lag = 0, now = kpid_now_mono();
+    struct kpid_consumer_status status;
+
+    *ret_known = true;
+    for (uint32_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; p < d->sources[s].n_partitions; p++)
+            for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++) {
+                if (!d->consumer || !kpid_consumer_status(d->consumer, s, t, p, now, &status) || status.lag < 0)
+                    *ret_known = false;
+                else
+                    lag += status.lag;
+            }
+    return lag;
+}
+
+static size_t count_shards(const struct daemon *d, size_t *ret_active)
+{
+    size_t n = 0;
+
+    *ret_active = 0;
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
+            n += d->sources[s].slots[p] != NULL;
+            *ret_active += d->sources[s].slots[p] && d->sources[s].slots[p]->state == SLOT_ACTIVE;
+        }
+    return n;
+}
+
+/* ---- pages ---- */
+
+static void ledger_metrics(const struct daemon *d, struct kpid_buf *body)
+{
+    struct kpid_ledger ledger;
+
+    kpid_metric_family(body, "kpid_events_total", "counter", "Events by the class of the ledger they are in.");
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++) {
+            uint64_t classes[KPID_CLASS_N] = { 0 };
+            for (size_t i = 0; i < d->sources[s].n_active; i++) {
+                kpid_shard_ledger(d->sources[s].active[i], t, &ledger);
+                for (int c = 0; c < KPID_CLASS_N; c++)
+                    classes[c] += ledger.classes[c];
+            }
+            for (int c = 0; c < KPID_CLASS_N; c++)
+                kpid_metric_sample(body, "kpid_events_total", (double)classes[c], "source", d->model->sources[s].name,
+                                   "topic", d->model->sources[s].topics[t], "class",
+                                   kpid_class_name((enum kpid_class)c), NULL);
+        }
+    kpid_metric_family(body, "kpid_dead_letters_total", "counter", "Events that went to the dead letters, by reason.");
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (int r = 1; r < KPID_REASON_N; r++) {
+            uint64_t n = 0;
+            for (size_t i = 0; i < d->sources[s].n_active; i++)
+                for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++) {
+                    kpid_shard_ledger(d->sources[s].active[i], t, &ledger);
+                    n += ledger.reasons[r];
+                }
+            kpid_metric_sample(body, "kpid_dead_letters_total", (double)n, "source", d->model->sources[s].name, "reason",
+                               kpid_reason_name((enum kpid_reason)r), NULL);
+        }
+}
+
+static void source_metrics(const struct daemon *d, struct kpid_buf *body)
+{
+    int64_t now = kpid_now_mono();
+
+    kpid_metric_family(body, "kpid_watermark_seconds", "gauge", "Event time up to which the source is complete.");
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        if (d->sources[s].publish_ms != KPID_NEVER)
+            kpid_metric_sample(body, "kpid_watermark_seconds", (double)d->sources[s].publish_ms / 1000, "source",
+                               d->model->sources[s].name, NULL);
+    kpid_metric_family(body, "kpid_consumer_lag_records", "gauge", "Records between what was read and the log's end.");
+    for (uint32_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; p < d->sources[s].n_partitions; p++)
+            for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++) {
+                struct kpid_consumer_status status;
+                char partition[16];
+                snprintf(partition, sizeof(partition), "%d", p);
+                if (d->consumer && kpid_consumer_status(d->consumer, s, t, p, now, &status) && status.lag >= 0)
+                    kpid_metric_sample(body, "kpid_consumer_lag_records", (double)status.lag, "source",
+                                       d->model->sources[s].name, "topic", d->model->sources[s].topics[t], "partition",
+                                       partition, NULL);
+            }
+}
+
+static const struct state_metric {
+    const char *name, *type, *help;
+    size_t offset;
+} state_metrics[] = {
+#define STATE_METRIC(name, type, member, help) { name, type, help, offsetof(struct kpid_shard_stats, member) }
+    STATE_METRIC("kpid_state_bytes", "gauge", state_bytes, "Memory of the shards' state."),
+    STATE_METRIC("kpid_state_log_bytes", "gauge", log_bytes, "Bytes of state pages in Redis."),
+    STATE_METRIC("kpid_state_cells", "gauge", cells, "Cells in panes."),
+    STATE_METRIC("kpid_state_panes", "gauge", panes, "Panes."),
+    STATE_METRIC("kpid_groups", "gauge", groups, "Known groups."),
+    STATE_METRIC("kpid_groups_refused_total", "counter", groups_refused, "Events of groups beyond max_groups."),
+    STATE_METRIC("kpid_clock_keys", "gauge", clock_keys, "Keys of clocks in memory."),
+    STATE_METRIC("kpid_clocks_refused_total", "counter", clocks_refused, "Events of clock keys beyond max_keys."),
+    STATE_METRIC("kpid_clocks_forgotten_total", "counter", clocks_forgotten, "Open clocks that were forgotten."),
+    STATE_METRIC("kpid_clocks_negative_total", "counter", negatives, "Negative durations that were dropped."),
+    STATE_METRIC("kpid_absent_total", "counter", absent, "Measures left untouched for an absent field."),
+    STATE_METRIC("kpid_dedup_marks", "gauge", dedup_marks, "Marks of event ids."),
+    STATE_METRIC("kpid_dedup_cut_total", "counter", dedup_cut, "Marks that went before their horizon."),
+#undef STATE_METRIC
+};
+
+static void shard_metrics(const struct daemon *d, struct kpid_buf *body)
+{
+    for (size_t m = 0; m < KPID_COUNT_OF(state_metrics); m++) {
+        kpid_metric_family(body, state_metrics[m].name, state_metrics[m].type, state_metrics[m].help);
+        for (size_t s = 0; s < d->model->n_sources; s++) {
+            uint64_t sum = 0;
+            for (size_t i = 0; i < d->sources[s].n_active; i++) {
+                struct kpid_shard_stats stats;
+                kpid_shard_stats(d->sources[s].active[i], &stats);
+                sum += *(const uint64_t *)(const void *)((const char *)&stats + state_metrics[m].offset);
+            }
+            kpid_metric_sample(body, state_metrics[m].name, (double)sum, "source", d->model->sources[s].name, NULL);
+        }
+    }
+}
+
+static void simple(struct kpid_buf *body, const char *name, const char *type, const char *help, double value)
+{
+    kpid_metric_family(body, name, type, help);
+    kpid_metric_sample(body, name, value, NULL);
+}
+
+static int metrics_page(void *ctx, struct kpid_buf *body, const char **ret_type)
+{
+    struct daemon *d = ctx;
+    struct kpid_publish_stats publish = { 0 };
+    struct kpid_evaluator_stats evaluated = { 0 };
+    size_t active, shards = count_shards(d, &active);
+
+    kpid_time_update(d);
+    *ret_type = "text/plain; version=0.0.4; charset=utf-8";
+    ledger_metrics(d, body);
+    source_metrics(d, body);
+    shard_metrics(d, body);
+    kpid_publisher_stats(d->publisher, &publish);
+    if (d->evaluator)
+        kpid_evaluator_stats(d->evaluator, &evaluated);
+    simple(body, "kpid_shards", "gauge", "Shards assigned to this instance.", (double)shards);
+    simple(body, "kpid_shards_active", "gauge", "Shards that are restored and read.", (double)active);
+    simple(body, "kpid_redis_up", "gauge", "Whether Redis is connected and accepted.", kpid_redis_up(d->redis));
+    simple(body, "kpid_publisher", "gauge", "Whether this instance publishes.", d->publisher_ready);
+    simple(body, "kpid_refetched_total", "counter", "Records below the next offset, dropped.", (double)d->refetched);
+    simple(body, "kpid_evaluations_total", "counter", "Snapshots worked out.", (double)evaluated.evaluations);
+    simple(body, "kpid_finals_total", "counter", "Boundaries that became final.", (double)evaluated.finals);
+    simple(body, "kpid_revisions_total", "counter", "Final windows corrected by late events.",
+           (double)evaluated.revisions);
+    simple(body, "kpid_alerts_firing", "gauge", "Alerts that fire.", (double)evaluated.alerts_firing);
+    simple(body, "kpid_alerts_pending", "gauge", "Alerts whose condition holds, not yet for long enough.",
+           (double)evaluated.alerts_pending);
+    simple(body, "kpid_rounds_total", "counter", "Rounds published.", (double)publish.rounds);
+    simple(body, "kpid_snapshots_total", "counter", "Snapshots published.", (double)publish.snapshots);
+    simple(body, "kpid_transitions_total", "counter", "Alert transitions published.", (double)publish.transitions);
+    simple(body, "kpid_publish_refused_total", "counter", "Writes that Redis refused to an older writer.",
+           (double)publish.refused);
+    simple(body, "kpid_outbox_entries", "gauge", "Alert notifications not yet confirmed.", (double)publish.outbox);
+    simple(body, "kpid_letters_sent_total", "counter", "Dead letters delivered.", (double)d->n.letters_sent);
+    simple(body, "kpid_letters_failed_total", "counter", "Dead letters to be sent again.", (double)d->n.letters_failed);
+    simple(body, "kpid_letters_lost_total", "counter", "Dead letters sent without their bytes.",
+           (double)d->n.letters_lost);
+    simple(body, "kpid_reloads_total", "counter", "Configurations taken.", (double)d->n.reloads);
+    simple(body, "kpid_reload_faults_total", "counter", "Configurations refused.", (double)d->n.reload_faults);
+    return 200;
+}
+
+static int health_page(void *ctx, struct kpid_buf *body, const char **ret_type)
+{
+    struct daemon *d = ctx;
+
+    (void)ret_type;
+    if (d->failed) {
+        kpid_buf_add_str(body, "failed\n");
+        return 503;
+    }
+    kpid_buf_add_str(body, "ok\n");
+    return 200;
+}
+
+static int ready_page(void *ctx, struct kpid_buf *body, const char **ret_type)
+{
+    struct daemon *d = ctx;
+    size_t active, shards = count_shards(d, &active);
+    bool ready = kpid_redis_up(d->redis) && d->publisher_ready && shards && active == shards;
+
+    (void)ret_type;
+    kpid_buf_printf(body, "%s: redis %s, shards %zu of %zu, publisher %s\n", ready ? "ready" : "not ready",
+                    kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->publisher_ready ? "yes" : "no");
+    return ready ? 200 : 503;
+}
+
+bool kpid_status_open(struct daemon *d, struct kpid_buf *error)
+{
+    if (!d->model->settings.http.listen)
+        return true;
+    d->http = kpid_http_open(d->base, d->model->settings.http.listen, error);
+    if (!d->http)
+        return false;
+    kpid_http_route(d->http, "/metrics", metrics_page, d);
+    kpid_http_route(d->http, "/healthz", health_page, d);
+    kpid_http_route(d->http, "/readyz", ready_page, d);
+    return true;
+}
+
+/* ---- systemd ---- */
+
+/* The watchdog is fed by work that was done, or by the known absence of work; not by the loop merely turning. */
+static bool progressed(struct daemon *d, int64_t lag, bool lag_known)
+{
+    bool moved = d->taken != d->last_watchdog_taken;
+    bool nothing_to_do = lag_known && lag == 0;
+    bool waits_for_others = !kpid_redis_up(d->redis) || !lag_known || d->held_all;
+
+    d->last_watchdog_taken = d->taken;
+    return moved || nothing_to_do || waits_for_others;
+}
+
+void kpid_status_tell(struct daemon *d)
+{
+    int64_t now = kpid_now_mono();
+    bool known;
+
+    if (now < d->notified_ms + 1000)
+        return;
+    d->notified_ms = now;
+    int64_t lag = kpid_status_lag(d, &known);
+    size_t active, shards = count_shards(d, &active);
+    if (progressed(d, lag, known))
+        sd_notify(0, "WATCHDOG=1");
+    if (known)
+        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag %" PRId64 ", %" PRIu64 " events taken",
+                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, lag, d->taken);
+    else
+        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag not known, %" PRIu64 " events taken",
+                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->taken);
+}
