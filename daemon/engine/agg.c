@@ -5,7 +5,7 @@
 
 #include "agg_part.h"
 
-#define DURATION_DIGITS 3   /* ms to seconds */
+#define DURATION_DIGITS 3 /* ms to seconds */
 #define PERCENT_MAX     100
 
 static const struct kpid_agg *const kpid_aggs[] = {
@@ -32,7 +32,7 @@ static int percentile_parse(const char *name, size_t len)
 {
     int whole = 0, tenth = 0;
     size_t i = 1;
-    if (len < 2 || len > 6 || name[0] != 'p' || name[1] == '0' + (len > 2 && name[2] != '.' ? 0 : -1))
+    if (len < 2 || len > 6 || name[0] != 'p' || (name[1] == '0' && len > 2 && name[2] != '.'))
         return -1;
     for (; i < len && name[i] >= '0' && name[i] <= '9'; i++)
         whole = whole * 10 + (name[i] - '0');
@@ -60,6 +60,15 @@ int kpid_part_find(const struct kpid_part_name *names, bool percentiles, const c
 static uint8_t published_scale(const struct kpid_agg_param *param)
 {
     return (uint8_t)(param->scale + (param->duration ? DURATION_DIGITS : 0));
+}
+
+/* So many steps of the scale are one published unit: a power of ten that a double holds exactly. */
+static double unit_of(const struct kpid_agg_param *param)
+{
+    double unit = 1;
+    for (unsigned i = published_scale(param); i > 0; i--)
+        unit *= 10;
+    return unit;
 }
 
 struct kpid_number kpid_part_none(void)
@@ -104,8 +113,7 @@ struct kpid_number kpid_part_mean(const struct kpid_wide *sum, uint64_t n, const
         return kpid_part_none();
     if (!kpid_wide_get(sum, &m))
         return (struct kpid_number){.kind = KPID_NUMBER_OVERFLOW};
-    double unit = 1 / kpid_decimal_to_double((struct kpid_decimal){1, published_scale(param)});
-    return kpid_part_double((double)m / (unit * (double)n));
+    return kpid_part_double((double)m / (unit_of(param) * (double)n));
 }
 
 struct kpid_number kpid_part_variance(double variance)
@@ -115,21 +123,21 @@ struct kpid_number kpid_part_variance(double variance)
 
 double kpid_part_variance_scale(double raw, const struct kpid_agg_param *param)
 {
-    double unit = kpid_decimal_to_double((struct kpid_decimal){1, published_scale(param)});
-    return raw < 0 ? raw : raw * unit * unit;
+    return raw < 0 ? raw : raw / unit_of(param) / unit_of(param);
 }
 
 /* The sketch holds mantissas; an error relative to the value is the same in any unit. */
-struct kpid_number kpid_part_percentile(const struct kpid_quantile *q, int part, kpid_i128 min, kpid_i128 max,
-                                        const struct kpid_agg_param *param)
+struct kpid_number kpid_part_percentile(const struct kpid_quantile *q, int part, uint64_t n, kpid_i128 min,
+                                        kpid_i128 max, const struct kpid_agg_param *param)
 {
     double value;
-    if (!kpid_quantile_at(q, &param->quantile, (part - KPID_PART_P) / 10.0, &value))
+    unsigned tenths = (unsigned)(part - KPID_PART_P);
+    kpid_u128 rank = ((kpid_u128)tenths * n + PERCENT_MAX * 10 - 1) / (PERCENT_MAX * 10);
+    if (n == 0 || !kpid_quantile_at(q, &param->quantile, tenths / 10.0, &value))
         return kpid_part_none();
-    if (value <= (double)min)
+    if (rank <= 1 || value <= (double)min)
         return kpid_part_double(kpid_part_value(min, param).approx);
-    if (value >= (double)max)
+    if (rank >= n || value >= (double)max)
         return kpid_part_double(kpid_part_value(max, param).approx);
-    double unit = 1 / kpid_decimal_to_double((struct kpid_decimal){1, published_scale(param)});
-    return kpid_part_double(value / unit);
+    return kpid_part_double(value / unit_of(param));
 }

@@ -1,11 +1,12 @@
 /*
- * clock: durations, met and missed deadlines, and levels of what is open and breached. The matching of events is the
- * clock engine's; here its outcomes are counted, and taken back when a later event corrects one.
+ * clock: durations, met and missed deadlines, and levels of what is open and breached. The matching of events
+ * is the clock engine's; here its outcomes are counted, and taken back when a later event corrects one.
  *
- * All but minimum and maximum can be taken back exactly. Those two are kept twice: the current ones, and the settled
- * ones, of durations that can't be taken back any more. When a current one is taken back the cell is stale: its owner
- * narrows it to the settled ones and hands in the durations that still stand (KPID_SAMPLE_WIDEN).
- * Levels are steps, summed from the beginning of time; they are merged by merge_level only.
+ * All but minimum and maximum can be taken back exactly. Those two are kept twice: the current ones, and the
+ * settled ones, of durations that can't be taken back any more. When a current one is taken back the cell is
+ * stale: its owner narrows it to the settled ones and hands in the durations that still stand
+ * (KPID_SAMPLE_WIDEN). Levels are steps, summed from the beginning of time; they are merged by merge_level
+ * only.
  */
 #include <assert.h>
 
@@ -25,17 +26,36 @@ struct clock_cell {
     bool stale;
 };
 
-enum { PART_MEAN, PART_N, PART_MET, PART_MISSED, PART_OPEN, PART_BREACHED, PART_MIN, PART_MAX, PART_SUM, PART_MET_RATE,
-       PART_VARIANCE };
+enum {
+    PART_MEAN,
+    PART_N,
+    PART_MET,
+    PART_MISSED,
+    PART_OPEN,
+    PART_BREACHED,
+    PART_MIN,
+    PART_MAX,
+    PART_SUM,
+    PART_MET_RATE,
+    PART_VARIANCE
+};
 
-static const struct kpid_part_name parts[] = {
-    {"", PART_MEAN},         {"mean", PART_MEAN}, {"n", PART_N},     {"met", PART_MET},
-    {"missed", PART_MISSED}, {"open", PART_OPEN}, {"breached", PART_BREACHED}, {"min", PART_MIN},
-    {"max", PART_MAX},       {"sum", PART_SUM},   {"met_rate", PART_MET_RATE}, {"variance", PART_VARIANCE},
-    {NULL, -1}};
+static const struct kpid_part_name parts[] = {{"", PART_MEAN},
+                                              {"mean", PART_MEAN},
+                                              {"n", PART_N},
+                                              {"met", PART_MET},
+                                              {"missed", PART_MISSED},
+                                              {"open", PART_OPEN},
+                                              {"breached", PART_BREACHED},
+                                              {"min", PART_MIN},
+                                              {"max", PART_MAX},
+                                              {"sum", PART_SUM},
+                                              {"met_rate", PART_MET_RATE},
+                                              {"variance", PART_VARIANCE},
+                                              {NULL, -1}};
 
-static const char *const published[] = {"n",   "met", "missed", "met_rate", "open", "breached", "min",
-                                        "mean", "p50", "p90",   "p99",      "max",  NULL};
+static const char *const published[] = {"n",    "met", "missed", "met_rate", "open", "breached", "min",
+                                        "mean", "p50", "p90",    "p95",      "p99",  "max",      NULL};
 
 static void range_widen(struct range *range, int64_t min, int64_t max)
 {
@@ -46,7 +66,8 @@ static void range_widen(struct range *range, int64_t min, int64_t max)
     range->any = true;
 }
 
-static void duration_add(struct clock_cell *c, int64_t value, int32_t weight, const struct kpid_agg_param *param)
+static void duration_add(struct clock_cell *c, int64_t value, int32_t weight,
+                         const struct kpid_agg_param *param)
 {
     kpid_quantile_add(&c->sketch, &param->quantile, (double)value, weight);
     kpid_square_add(&c->squares, value, weight);
@@ -58,6 +79,7 @@ static void duration_add(struct clock_cell *c, int64_t value, int32_t weight, co
     }
     kpid_wide_subtract(&c->sum, value);
     if (c->n == 0) { /* nothing stands: as if there never had been anything */
+        kpid_quantile_release(&c->sketch);
         c->current = c->settled = (struct range){0};
         c->stale = false;
     } else if (c->current.any && (value == c->current.min || value == c->current.max)) {
@@ -245,7 +267,9 @@ static struct kpid_number clock_read(const void *cell, int part, const struct kp
     case PART_MET_RATE: return rate_number(c->met, c->missed);
     case PART_VARIANCE: return kpid_part_variance(clock_variance(cell, param));
     default:
-        return any ? kpid_part_percentile(&c->sketch, part, c->current.min, c->current.max, param) : kpid_part_none();
+        return any ? kpid_part_percentile(&c->sketch, part, clock_samples(cell), c->current.min,
+                                          c->current.max, param)
+                   : kpid_part_none();
     }
 }
 

@@ -38,8 +38,8 @@ static void last_merge(void *into, const void *from, const struct kpid_agg_param
 
 static void last_add(void *cell, const struct kpid_sample *sample, const struct kpid_agg_param *param)
 {
-    struct last_cell one = {sample->ts_ms, sample->offset, sample->topic, sample->partition,
-                            kpid_cell_of(sample->value), 1};
+    struct last_cell one = {
+        sample->ts_ms, sample->offset, sample->topic, sample->partition, kpid_cell_of(sample->value), 1};
     last_merge(cell, &one, param);
 }
 

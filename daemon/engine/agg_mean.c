@@ -1,5 +1,5 @@
-/* mean: the average, with its variance. Sum and sum of squares are exact; the variance is unknown once a value has
- * more than 63 bits or the squares add up to more than 127, the mean is not touched by that. */
+/* mean: the average, with its variance. Sum and sum of squares are exact; the variance is unknown once a
+ * value has more than 63 bits or the squares add up to more than 127, the mean is not touched by that. */
 #include "agg_part.h"
 
 struct mean_cell {
@@ -10,10 +10,9 @@ struct mean_cell {
 
 enum { PART_MEAN, PART_N, PART_SUM, PART_VARIANCE };
 
-static const struct kpid_part_name parts[] = {{"", PART_MEAN},         {"mean", PART_MEAN},
-                                              {"n", PART_N},           {"sum", PART_SUM},
-                                              {"var", PART_VARIANCE},  {"variance", PART_VARIANCE},
-                                              {NULL, -1}};
+static const struct kpid_part_name parts[] = {
+    {"", PART_MEAN},        {"mean", PART_MEAN},         {"n", PART_N}, {"sum", PART_SUM},
+    {"var", PART_VARIANCE}, {"variance", PART_VARIANCE}, {NULL, -1}};
 
 static void mean_add(void *cell, const struct kpid_sample *sample, const struct kpid_agg_param *param)
 {

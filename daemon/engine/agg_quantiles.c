@@ -1,5 +1,5 @@
-/* quantiles: percentiles from a sketch (kpid/quantile.h), with n, min, max and sum exact beside it. The bare name is
- * the median. */
+/* quantiles: percentiles from a sketch (kpid/quantile.h), with n, min, max and sum exact beside it. The bare
+ * name is the median. */
 #include "agg_part.h"
 
 struct quantiles_cell {
@@ -11,8 +11,9 @@ struct quantiles_cell {
 
 enum { PART_MEDIAN, PART_N, PART_MIN, PART_MAX, PART_SUM, PART_MEAN };
 
-static const struct kpid_part_name parts[] = {{"", PART_MEDIAN}, {"n", PART_N},     {"min", PART_MIN}, {"max", PART_MAX},
-                                              {"sum", PART_SUM}, {"mean", PART_MEAN}, {NULL, -1}};
+static const struct kpid_part_name parts[] = {{"", PART_MEDIAN}, {"n", PART_N},     {"min", PART_MIN},
+                                              {"max", PART_MAX}, {"sum", PART_SUM}, {"mean", PART_MEAN},
+                                              {NULL, -1}};
 
 static const char *const published[] = {"n", "min", "mean", "p50", "p90", "p95", "p99", "max", NULL};
 
@@ -106,7 +107,9 @@ static struct kpid_number quantiles_read(const void *cell, int part, const struc
     case PART_MAX: return c->n == 0 ? kpid_part_none() : kpid_part_value(max, param);
     case PART_SUM: return kpid_part_sum(&c->sum, param);
     case PART_MEAN: return kpid_part_mean(&c->sum, c->n, param);
-    default: return kpid_part_percentile(&c->sketch, part == PART_MEDIAN ? KPID_PART_P + 500 : part, min, max, param);
+    default:
+        return kpid_part_percentile(&c->sketch, part == PART_MEDIAN ? KPID_PART_P + 500 : part, c->n, min,
+                                    max, param);
     }
 }
 

@@ -1,5 +1,5 @@
-/* sum: an exact total. A cell has room for any number of 127-bit values (wide.h); whether the total can be told is
- * asked when it is read, so an overflow depends on the total, not on the order of what came. */
+/* sum: an exact total. A cell has room for any number of 127-bit values (wide.h); whether the total can be
+ * told is asked when it is read, so an overflow depends on the total, not on the order of what came. */
 #include "agg_part.h"
 
 struct sum_cell {

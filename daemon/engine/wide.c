@@ -16,9 +16,9 @@ void kpid_wide_unpack(struct kpid_wide *sum, struct kpid_unpack *in)
 }
 
 /*
- * With sum = q n + r, the squares of the distances from q add up to squares - q (sum + r). That is an integer between
- * 0 and `squares`, so it may be computed modulo 2^128 although its terms leave 128 bits. What is left to floating
- * point is the distance of the mean from q, r / n < 1: nothing cancels there.
+ * With sum = q n + r, the squares of the distances from q add up to squares - q (sum + r). That is an integer
+ * between 0 and `squares`, so it may be computed modulo 2^128 although its terms leave 128 bits. What is left
+ * to floating point is the distance of the mean from q, r / n < 1: nothing cancels there.
  */
 double kpid_wide_variance(const struct kpid_wide *sum, const struct kpid_wide *squares, uint64_t n)
 {

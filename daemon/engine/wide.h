@@ -1,7 +1,7 @@
 /*
- * Sums that can't overflow: 192 bits, two's complement, in three 8-byte parts, least significant first. 2^64 values of
- * 127 bits fit, so whether a sum can be told (it has 127 bits) depends on its value only, never on the order in which
- * it was added up. A zeroed struct is 0.
+ * Sums that can't overflow: 192 bits, two's complement, in three 8-byte parts, least significant first. 2^64
+ * values of 127 bits fit, so whether a sum can be told (it has 127 bits) depends on its value only, never on
+ * the order in which it was added up. A zeroed struct is 0.
  */
 #ifndef KPID_WIDE_H
 #define KPID_WIDE_H
