@@ -20,4 +20,8 @@ struct kpid_model *kpid_config_parse(const char *name, const char *text, size_t 
                                      const struct kpid_config_options *options, struct kpid_buf *faults,
                                      size_t *ret_faults) KPID_MUST_CHECK;
 
+/* Appends the table of all keys, one a line, in the order of the manual: key ("sources.*.out_of_order"), type, default,
+ * range and help, separated by tabs. */
+void kpid_config_describe(struct kpid_buf *out);
+
 #endif

@@ -1,0 +1,204 @@
+/* What the engine needs beside the definitions: groupings, the measures of a source by type of event, limits. The
+ * ladders are made in plan_rungs.c. */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_MS  INT64_C(86400000)
+#define HOUR_MS INT64_C(3600000)
+
+bool kpid_kpi_uses(const struct kpid_kpi *kpi, size_t measure)
+{
+    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++)
+        if (kpi->refs[i].measure == measure)
+            return true;
+    return false;
+}
+
+/* ---- groupings ----------------------------------------------------------------------------------------------- */
+
+static int slot_find(const struct kpid_source *source, const char *name)
+{
+    for (size_t i = 0; i < source->n_fields; i++)
+        if (strcmp(source->fields[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* The index of the fields' grouping in the source, made when it is new. Takes `slots`. */
+static uint16_t grouping_add(struct kpid_source_plan *plan, uint16_t *slots, size_t n)
+{
+    for (size_t i = 0; i < plan->n_groupings; i++)
+        if (plan->groupings[i].n == n && (n == 0 || memcmp(plan->groupings[i].slots, slots, n * sizeof *slots) == 0)) {
+            free(slots);
+            return (uint16_t)i;
+        }
+    plan->groupings = kpid_realloc(plan->groupings, (plan->n_groupings + 1) * sizeof *plan->groupings);
+    plan->groupings[plan->n_groupings] = (struct kpid_grouping){ slots, n };
+    return (uint16_t)plan->n_groupings++;
+}
+
+static void measure_group(struct kpid_measure *measure, uint16_t grouping)
+{
+    for (size_t i = 0; i < measure->n_groupings; i++)
+        if (measure->groupings[i] == grouping)
+            return;
+    measure->groupings = kpid_realloc(measure->groupings, (measure->n_groupings + 1) * sizeof *measure->groupings);
+    measure->groupings[measure->n_groupings++] = grouping;
+}
+
+static void groupings_plan(struct kpid_model *model, size_t index)
+{
+    struct kpid_measure *measure = &model->measures[index];
+    struct kpid_source_plan *plan = &model->plans[measure->source];
+    const struct kpid_source *source = &model->sources[measure->source];
+    measure_group(measure, 0);
+    for (size_t i = 0; i < model->n_kpis; i++) {
+        const struct kpid_kpi *kpi = &model->kpis[i];
+        if (kpi->n_by == 0 || !kpid_kpi_uses(kpi, index))
+            continue;
+        uint16_t *slots = kpid_zalloc(kpi->n_by, sizeof *slots);
+        for (size_t j = 0; j < kpi->n_by; j++)
+            slots[j] = (uint16_t)slot_find(source, kpi->by[j]);
+        measure_group(measure, grouping_add(plan, slots, kpi->n_by));
+    }
+}
+
+/* ---- dispatch by type ---------------------------------------------------------------------------------------- */
+
+/* Marks in `can` the types for which the condition may hold; what is not known may. */
+static void types_find(const struct kpid_expr *expr, int index, size_t n_types, bool *can)
+{
+    const struct kpid_node *node = &expr->nodes[index];
+    bool *right;
+    memset(can, true, n_types * sizeof *can);
+    switch (node->op) {
+    case KPID_OP_AND:
+    case KPID_OP_OR:
+        right = kpid_zalloc(n_types, sizeof *right);
+        types_find(expr, node->a, n_types, can);
+        types_find(expr, node->b, n_types, right);
+        for (size_t i = 0; i < n_types; i++)
+            can[i] = node->op == KPID_OP_AND ? can[i] && right[i] : can[i] || right[i];
+        free(right);
+        break;
+    case KPID_OP_EQ:
+    case KPID_OP_NE:
+        if (!node->by_type)
+            break;
+        memset(can, node->op == KPID_OP_NE, n_types * sizeof *can);
+        can[node->type_id] = node->op == KPID_OP_EQ;
+        break;
+    case KPID_OP_IN:
+        if (!node->by_type)
+            break;
+        memset(can, false, n_types * sizeof *can);
+        for (int i = node->list_first; i < node->list_first + node->list_n; i++)
+            can[expr->nodes[i].type_id] = true;
+        break;
+    case KPID_OP_BOOL: memset(can, node->boolean, n_types * sizeof *can); break;
+    default: break;
+    }
+}
+
+static void expr_types(const struct kpid_expr *expr, size_t n_types, bool *can)
+{
+    if (expr->n == 0)
+        memset(can, true, n_types * sizeof *can);
+    else
+        types_find(expr, (int)expr->n - 1, n_types, can);
+}
+
+/* The types that a measure can matter to; of a clock those of any of its words. */
+static void measure_types(const struct kpid_measure *measure, size_t n_types, bool *can)
+{
+    expr_types(&measure->where, n_types, can);
+    if (!measure->is_clock)
+        return;
+    bool *any = kpid_zalloc(n_types, sizeof *any), *word = kpid_zalloc(n_types, sizeof *word);
+    for (size_t i = 0; i < KPID_CLOCK_WORDS; i++) {
+        if (measure->clock.when[i].n == 0)
+            continue;
+        expr_types(&measure->clock.when[i], n_types, word);
+        for (size_t j = 0; j < n_types; j++)
+            any[j] |= word[j];
+    }
+    for (size_t j = 0; j < n_types; j++)
+        can[j] &= any[j];
+    free(any);
+    free(word);
+}
+
+static void dispatch_plan(struct kpid_model *model, size_t index)
+{
+    const struct kpid_source *source = &model->sources[index];
+    struct kpid_source_plan *plan = &model->plans[index];
+    plan->by_type = kpid_zalloc(source->n_types, sizeof *plan->by_type);
+    plan->n_by_type = kpid_zalloc(source->n_types, sizeof *plan->n_by_type);
+    plan->measures = kpid_zalloc(model->n_measures + 1, sizeof *plan->measures);
+    for (size_t i = 0; i < source->n_types; i++)
+        plan->by_type[i] = kpid_zalloc(model->n_measures + 1, sizeof **plan->by_type);
+    bool *can = kpid_zalloc(source->n_types, sizeof *can);
+    for (uint32_t i = 0; i < model->n_measures; i++) {
+        if (model->measures[i].source != index)
+            continue;
+        plan->measures[plan->n_measures++] = i;
+        measure_types(&model->measures[i], source->n_types, can);
+        for (size_t j = 0; j < source->n_types; j++)
+            if (can[j])
+                plan->by_type[j][plan->n_by_type[j]++] = i;
+    }
+    free(can);
+}
+
+/* ---- limits -------------------------------------------------------------------------------------------------- */
+
+static int64_t window_length(const struct kpid_window *window)
+{
+    static const int64_t calendar[] = { [KPID_CALENDAR_DAY] = DAY_MS + HOUR_MS,
+                                        [KPID_CALENDAR_WEEK] = 7 * DAY_MS + HOUR_MS,
+                                        [KPID_CALENDAR_MONTH] = 31 * DAY_MS + HOUR_MS,
+                                        [KPID_CALENDAR_QUARTER] = 92 * DAY_MS + HOUR_MS,
+                                        [KPID_CALENDAR_YEAR] = 366 * DAY_MS + HOUR_MS };
+    return window->kind == KPID_WINDOW_ROLLING    ? window->length_ms
+           : window->kind == KPID_WINDOW_CALENDAR ? calendar[window->period.unit]
+                                                  : 0;
+}
+
+static void limits_plan(struct kpid_model *model, uint32_t index)
+{
+    struct kpid_source_plan *plan = &model->plans[index];
+    int64_t tightest = KPID_FOREVER;
+    for (size_t i = 0; i < model->n_kpis; i++) {
+        const struct kpid_kpi *kpi = &model->kpis[i];
+        for (size_t j = 0; j < kpi->n_sources; j++) {
+            if (kpi->sources[j] != index)
+                continue;
+            for (size_t k = 0; k < kpi->n_windows; k++) {
+                const struct kpid_window *window = &kpi->windows[k];
+                int64_t step = window->kind == KPID_WINDOW_ROLLING ? window->slide_ms : kpi->judge_every_ms;
+                tightest = step < tightest ? step : tightest;
+                int64_t length = window_length(window);
+                plan->longest_window_ms = length > plan->longest_window_ms ? length : plan->longest_window_ms;
+            }
+        }
+    }
+    plan->tightest_slide_ms = tightest == KPID_FOREVER ? KPID_JUDGE_MS : tightest;
+}
+
+void kpid_model_plan(struct kpid_loader *loader)
+{
+    struct kpid_model *model = loader->model;
+    model->plans = kpid_zalloc(model->n_sources + 1, sizeof *model->plans);
+    for (size_t i = 0; i < model->n_sources; i++)
+        grouping_add(&model->plans[i], NULL, 0);
+    for (size_t i = 0; i < model->n_measures; i++) {
+        groupings_plan(model, i);
+        kpid_rungs_plan(model, i);
+    }
+    for (uint32_t i = 0; i < model->n_sources; i++) {
+        dispatch_plan(model, i);
+        limits_plan(model, i);
+    }
+}
