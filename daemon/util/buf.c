@@ -116,7 +116,8 @@ char *kpid_buf_detach(struct kpid_buf *buf, size_t *ret_len)
     kpid_buf_reserve(buf, 0);
     buf->data[buf->len] = '\0';
     char *bytes = buf->data;
-    *ret_len = buf->len;
+    if (ret_len)
+        *ret_len = buf->len;
     *buf = (struct kpid_buf)KPID_BUF_INIT;
     return bytes;
 }

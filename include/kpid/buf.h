@@ -21,7 +21,7 @@ void kpid_buf_add_char(struct kpid_buf *buf, char c);
 void kpid_buf_printf(struct kpid_buf *buf, const char *format, ...) KPID_PRINTF(2, 3);
 /* Appends a JSON string with quotes, escaped after RFC 8259; bytes that are not UTF-8 become U+FFFD. */
 void kpid_buf_add_json(struct kpid_buf *buf, const char *text, size_t len);
-/* Takes the bytes out (returns, owned, free with free()); the buffer is empty again. */
+/* Takes the bytes out (returns, owned, free with free()); the buffer is empty again. ret_len may be NULL. */
 char *kpid_buf_detach(struct kpid_buf *buf, size_t *ret_len);
 
 /* malloc, realloc, calloc, strndup that abort with a message when there is no memory. */
