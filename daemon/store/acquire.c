@@ -1,7 +1,7 @@
 /*
- * Taking a shard over. The header is read, and then moved to the new nonce by a script that names what was read: from
- * then on every commit of the previous owner is refused, those too that are still under way on a dead connection. Only
- * then are the pages read (restore.c). A header of a newer version is left as it is.
+ * Taking a shard over. The header is read, and then moved to the new nonce by a script that names what was
+ * read: from then on every commit of the previous owner is refused, those too that are still under way on a
+ * dead connection. Only then are the pages read (restore.c). A header of a newer version is left as it is.
  */
 #include "store_internal.h"
 
@@ -52,8 +52,11 @@ static void take(struct kpid_store *store, const struct kpid_reply *nonce, const
     store->last_seq = store->seq;
     snprintf(next, sizeof(next), "%" PRIu64, store->seq);
     struct kpid_bulk keys[3];
-    struct kpid_bulk args[] = {{nonce->str, nonce->len}, {seq->str, seq->len}, {store->nonce, 32},
-                               KPID_BULK_STR(next), KPID_BULK_STR(KPID_STORE_FORMAT_TEXT)};
+    struct kpid_bulk args[] = {{nonce->str, nonce->len},
+                               {seq->str, seq->len},
+                               {store->nonce, 32},
+                               KPID_BULK_STR(next),
+                               KPID_BULK_STR(KPID_STORE_FORMAT_TEXT)};
     kpid_store_eval(store, KPID_TASK_LOAD, &store->acquire_script, keys, 3, args, KPID_COUNT_OF(args),
                     broken ? on_taken_broken : on_taken_whole);
 }
@@ -70,8 +73,8 @@ static void on_header(struct kpid_store *store, const struct kpid_reply *reply, 
     if (format->len > 0 && (format->len != strlen(KPID_STORE_FORMAT_TEXT) ||
                             memcmp(format->str, KPID_STORE_FORMAT_TEXT, format->len) != 0)) {
         kpid_buf_clear(&store->error);
-        kpid_buf_printf(&store->error, "%s has format %.*s, this program reads " KPID_STORE_FORMAT_TEXT, store->header,
-                        (int)(format->len < 20 ? format->len : 20), format->str);
+        kpid_buf_printf(&store->error, "%s has format %.*s, this program reads " KPID_STORE_FORMAT_TEXT,
+                        store->header, (int)(format->len < 20 ? format->len : 20), format->str);
         kpid_load_finish(store, KPID_STORE_FORMAT);
         return;
     }

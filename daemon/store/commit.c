@@ -1,28 +1,31 @@
+/* clang-format off: a table */
 /*
  * The order of commits.
  *
- * A commit is sent as `doubt` and stays there until Redis has said what became of it. If the answer is lost, nobody
- * knows whether it was executed, or is still to be: a command on a connection that was given up may run any time
- * later. So nothing is assumed. The content and its seq are kept, and the next call of kpid_store_commit, whatever it
- * brings, reads the header first:
+ * A commit is sent as `doubt` and stays there until Redis has said what became of it. If the answer is lost,
+ * nobody knows whether it was executed, or is still to be: a command on a connection that was given up may
+ * run any time later. So nothing is assumed. The content and its seq are kept, and the next call of
+ * kpid_store_commit, whatever it brings, reads the header first:
  *
- *   header found             what it means                              what is done
- *   ours, the doubt's seq    it arrived                                 go on from it
- *   ours, the seq before it  it did not arrive, or not yet              send the very same content with the same seq:
- *                                                                       if the late one wins the race, ours is refused
- *                                                                       with the doubt's seq found: it arrived
- *   ours, any other seq      Redis lost a suffix                        BEHIND: a whole state must follow
- *   none                     Redis lost everything                      BEHIND; written only if still absent
- *   another nonce            another owner                              OTHER
+ *   header found             what it means                    what is done
+ *   ours, the doubt's seq    it arrived                       go on from it
+ *   ours, the seq before it  it did not arrive, or not yet    send the very same content with the same seq
+ * (*) ours, any other seq      Redis lost a suffix              BEHIND: a whole state must follow none Redis
+ * lost everything            BEHIND; written only if still absent another nonce            another owner
+ * OTHER
  *
- * A refusal brings the header along and is judged by the same table. What was lost with a suffix can't come back: a
- * late commit builds on a seq that is not there any more, and new commits get seqs above every one ever used.
+ * (*) If the late one wins the race, ours is refused with the doubt's seq found: it arrived.
  *
- * A commit that comes while an earlier one is in doubt waits as `next`, and several become one: ids of pages are
- * unique, pages hold absolute values, the newest meta counts. So after DOWN nothing is lost, and the caller repeats
- * nothing. A whole state (reset) makes everything before it superfluous, but a doubt is still resolved first; a whole
- * state that is itself in doubt may be sent again on any header of ours.
+ * A refusal brings the header along and is judged by the same table. What was lost with a suffix can't come
+ * back: a late commit builds on a seq that is not there any more, and new commits get seqs above every one
+ * ever used.
+ *
+ * A commit that comes while an earlier one is in doubt waits as `next`, and several become one: ids of pages
+ * are unique, pages hold absolute values, the newest meta counts. So after DOWN nothing is lost, and the
+ * caller repeats nothing. A whole state (reset) makes everything before it superfluous, but a doubt is still
+ * resolved first; a whole state that is itself in doubt may be sent again on any header of ours.
  */
+/* clang-format on */
 #include "store_internal.h"
 
 #include <assert.h>
@@ -162,11 +165,12 @@ static void judge(struct kpid_store *store, const struct kpid_store_found *found
         settle(store);
     else if (found->absent != store->absent || (!found->absent && found->seq != store->seq))
         fall_behind(store, found);
-    bool whole = (store->has_next && store->next.reset) ||
-                 (store->doubt.set && store->doubt.commit.reset && (found->absent || store->doubt.seq > found->seq));
+    bool whole = (store->has_next && store->next.reset) || (store->doubt.set && store->doubt.commit.reset &&
+                                                            (found->absent || store->doubt.seq > found->seq));
     if (store->need_reset && !whole) {
         drop_all(store);
-        kpid_store_set_error(store, store->absent ? "the header is gone" : "Redis holds an older state, or none");
+        kpid_store_set_error(store,
+                             store->absent ? "the header is gone" : "Redis holds an older state, or none");
         finish(store, KPID_STORE_BEHIND);
         return;
     }

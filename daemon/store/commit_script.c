@@ -1,17 +1,20 @@
+/* clang-format off: a table */
 /*
  * One commit.
  *   KEYS  header, manifest, orphans, then the key of each new page
  *   ARGV  1 nonce, 2 seq that it builds on ('' and '': no header), 3 nonce, 4 seq to write, 5 format, 6 meta,
  *         7 '1': reset, 8 '1': the pages were staged, 9 number of pages,
- *         for each page: id, its entry in the manifest ('<name> <length> <xxh64>'), its bytes (staged: its length),
- *         then the ids that are dropped
+ *         for each page: id, its entry in the manifest ('<name> <length> <xxh64>'), its bytes (staged:
+ * length), then the ids that are dropped
  *   ->    {'ok'}
  *         {'refused', nonce, seq}  the header found
  *         {'unstaged', key}        a staged page is not there
- * Redis runs a script as a whole but does not undo one that fails, so all that can fail comes before the first write:
- * the types of the keys are looked at, and Redis itself refuses the first write when it is out of memory or read-only.
- * The header moves last, and counts the pages, so that an acquisition would notice even the impossible.
+ * Redis runs a script as a whole but does not undo one that fails, so all that can fail comes before the
+ * first write: the types of the keys are looked at, and Redis itself refuses the first write when it is out
+ * of memory or read-only. The header moves last, and counts the pages, so that an acquisition would notice
+ * even the impossible.
  */
+/* clang-format on */
 #include "scripts.h"
 
 const char KPID_SCRIPT_COMMIT[] =

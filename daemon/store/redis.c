@@ -145,7 +145,8 @@ static void on_reply(redisAsyncContext *ac, void *raw, void *unused)
         kpid_resp_add_count(&redis->scratch, retry->n_bulks);
         kpid_resp_add_bulk(&redis->scratch, "EVAL", 4);
         kpid_resp_add_bulk(&redis->scratch, retry->text, strlen(retry->text));
-        kpid_buf_add(&redis->scratch, retry->command.data + retry->rest_at, retry->command.len - retry->rest_at);
+        kpid_buf_add(&redis->scratch, retry->command.data + retry->rest_at,
+                     retry->command.len - retry->rest_at);
         kpid_redis_enqueue(redis, &redis->scratch, call);
         retry_free(retry);
         return;
@@ -248,7 +249,8 @@ static void shrink(struct kpid_buf *scratch)
         kpid_buf_release(scratch);
 }
 
-void kpid_redis_greet_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, size_t n, kpid_redis_done *done)
+void kpid_redis_greet_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, size_t n,
+                           kpid_redis_done *done)
 {
     kpid_buf_clear(&redis->scratch);
     kpid_resp_add_count(&redis->scratch, n);
@@ -272,7 +274,8 @@ void kpid_redis_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, si
 }
 
 void kpid_redis_eval(struct kpid_redis *redis, struct kpid_script *script, const struct kpid_bulk *keys,
-                     size_t n_keys, const struct kpid_bulk *args, size_t n_args, kpid_redis_done *done, void *ctx)
+                     size_t n_keys, const struct kpid_bulk *args, size_t n_args, kpid_redis_done *done,
+                     void *ctx)
 {
     struct kpid_redis_call call = {.done = done, .ctx = ctx};
     if (!redis->up) {

@@ -1,6 +1,6 @@
 /*
- * The life of a connection. A host name is resolved by the C library at each connect, which waits for the resolver;
- * give an address, or a name in /etc/hosts, where that matters.
+ * The life of a connection. A host name is resolved by the C library at each connect, which waits for the
+ * resolver; give an address, or a name in /etc/hosts, where that matters.
  */
 #include "redis_internal.h"
 

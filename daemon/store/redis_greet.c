@@ -1,8 +1,8 @@
 /*
- * What is said at each connect, in one go: AUTH, SELECT, PING (which tells LOADING and NOAUTH), INFO replication, INFO
- * memory. A replica is refused, and so is a maxmemory-policy that may evict keys without a TTL, which is what shards
- * and alerts are. Where INFO is not permitted, or says nothing of the policy, CONFIG GET is asked; where that is not
- * permitted either, the connection is accepted with a warning.
+ * What is said at each connect, in one go: AUTH, SELECT, PING (which tells LOADING and NOAUTH), INFO
+ * replication, INFO memory. A replica is refused, and so is a maxmemory-policy that may evict keys without a
+ * TTL, which is what shards and alerts are. Where INFO is not permitted, or says nothing of the policy,
+ * CONFIG GET is asked; where that is not permitted either, the connection is accepted with a warning.
  */
 #include "redis_internal.h"
 
@@ -74,8 +74,10 @@ static void judge_policy(struct kpid_redis *redis, const char *policy, size_t le
 {
     if (len >= 8 && memcmp(policy, "allkeys-", 8) == 0 && !redis->allow_eviction) {
         struct kpid_buf why = KPID_BUF_INIT;
-        kpid_buf_printf(&why, "maxmemory-policy %.*s may evict state: set noeviction or a volatile- policy, or "
-                        "allow_eviction in the configuration", (int)len, policy);
+        kpid_buf_printf(&why,
+                        "maxmemory-policy %.*s may evict state: set noeviction or a volatile- policy, or "
+                        "allow_eviction in the configuration",
+                        (int)len, policy);
         kpid_redis_lose(redis, why.data, true);
         kpid_buf_release(&why);
         return;
@@ -92,8 +94,9 @@ static void on_config(void *ctx, const struct kpid_reply *reply)
         judge_policy(redis, reply->items[1].str, reply->items[1].len);
         return;
     }
-    kpid_buf_add_str(&redis->warning, "the maxmemory-policy of Redis can't be read, so that nobody knows whether it "
-                                      "may evict state: ");
+    kpid_buf_add_str(&redis->warning,
+                     "the maxmemory-policy of Redis can't be read, so that nobody knows whether it "
+                     "may evict state: ");
     kpid_redis_explain(reply, &redis->warning);
     come_up(redis);
 }
@@ -109,7 +112,8 @@ static void on_memory(void *ctx, const struct kpid_reply *reply)
         judge_policy(redis, policy, len);
         return;
     }
-    struct kpid_bulk ask[] = {KPID_BULK_STR("CONFIG"), KPID_BULK_STR("GET"), KPID_BULK_STR("maxmemory-policy")};
+    struct kpid_bulk ask[] = {KPID_BULK_STR("CONFIG"), KPID_BULK_STR("GET"),
+                              KPID_BULK_STR("maxmemory-policy")};
     kpid_redis_greet_send(redis, ask, KPID_COUNT_OF(ask), on_config);
 }
 

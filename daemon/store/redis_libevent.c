@@ -1,4 +1,5 @@
-/* hiredis on the loop. Unlike hiredis' own adapter it notes when bytes moved, which is what the reply timeout asks. */
+/* hiredis on the loop. Unlike hiredis' own adapter it notes when bytes moved, which is what the reply timeout
+ * asks. */
 #include "redis_internal.h"
 
 #include <assert.h>
@@ -37,7 +38,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     redisAsyncHandleRead(poll->ac);
 }
 
-/* A write counts as progress only in the middle of a long one: a stopped server takes short ones for a while. */
+/* A write counts as progress only in the middle of a long one: a stopped server takes short ones for a while.
+ */
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;

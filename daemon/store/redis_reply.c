@@ -75,7 +75,8 @@ static const struct {
     {"WRONGTYPE", "a key of ours holds something else"},
 };
 
-/* Redis 7 puts the code of an error inside a script first, as everywhere; Redis 6 somewhere behind, after " -". */
+/* Redis 7 puts the code of an error inside a script first, as everywhere; Redis 6 somewhere behind, after "
+ * -". */
 static bool has_code(const char *text, const char *code)
 {
     size_t len = strlen(code);

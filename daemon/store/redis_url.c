@@ -96,8 +96,9 @@ static bool parse_host(const char *text, size_t len, struct kpid_redis_url *url,
     if (host_len == 0)
         return fail(error, "the Redis URL names no host");
     url->port = 6379;
-    if (after < end && (*after != ':' || !parse_number(after + 1, (size_t)(end - after - 1), 65535, &url->port) ||
-                        url->port == 0))
+    if (after < end &&
+        (*after != ':' || !parse_number(after + 1, (size_t)(end - after - 1), 65535, &url->port) ||
+         url->port == 0))
         return fail(error, "the port of the Redis URL is not a number from 1 to 65535");
     url->host = decode(host, host_len);
     return url->host != NULL || fail(error, "the host of the Redis URL has a broken % escape");

@@ -1,4 +1,5 @@
-/* Where Redis is: redis://[user:password@]host[:port][/db] or unix:/path. User and password are percent-decoded. */
+/* Where Redis is: redis://[user:password@]host[:port][/db] or unix:/path. User and password are
+ * percent-decoded. */
 #ifndef KPID_STORE_REDIS_URL_H
 #define KPID_STORE_REDIS_URL_H
 
@@ -14,7 +15,8 @@ struct kpid_redis_url {
 };
 
 /* false: `error` gets a text that never shows the password; `ret` is untouched. */
-bool kpid_redis_url_parse(const char *url, struct kpid_redis_url *ret, struct kpid_buf *error) KPID_MUST_CHECK;
+bool kpid_redis_url_parse(const char *url, struct kpid_redis_url *ret,
+                          struct kpid_buf *error) KPID_MUST_CHECK;
 void kpid_redis_url_release(struct kpid_redis_url *url);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * Reading the pages of a shard that has just been taken over: manifest, pages in the order of their ids and a bounded
- * number of bytes at a time, then the header again. Whatever is wrong with a page is only reported as damage if the
- * header is still ours then: another owner may have removed pages meanwhile, and that is nobody's loss.
+ * Reading the pages of a shard that has just been taken over: manifest, pages in the order of their ids and a
+ * bounded number of bytes at a time, then the header again. Whatever is wrong with a page is only reported as
+ * damage if the header is still ours then: another owner may have removed pages meanwhile, and that is
+ * nobody's loss.
  */
 #include "store_internal.h"
 
@@ -165,7 +166,8 @@ static bool parse_hex(const char *text, size_t len, uint64_t *ret)
 }
 
 /* id -> "<id>.<nonce>.<seq> <length> <xxh64>" */
-static bool parse_entry(struct kpid_store_load *load, const struct kpid_reply *id, const struct kpid_reply *text)
+static bool parse_entry(struct kpid_store_load *load, const struct kpid_reply *id,
+                        const struct kpid_reply *text)
 {
     struct entry *entry = &load->entries[load->n];
     uint64_t len, seq;
@@ -219,8 +221,8 @@ static void on_manifest(struct kpid_store *store, const struct kpid_reply *reply
     ask_pages(store);
 }
 
-void kpid_load_begin(struct kpid_store *store, const struct kpid_reply *meta, const struct kpid_reply *n_pages,
-                     uint64_t max_seq)
+void kpid_load_begin(struct kpid_store *store, const struct kpid_reply *meta,
+                     const struct kpid_reply *n_pages, uint64_t max_seq)
 {
     struct kpid_store_load *load = store->load;
     kpid_buf_add(&load->meta, meta->str, meta->len);

@@ -1,4 +1,5 @@
-/* The scripts of a shard. KEYS are declared in full and share one hash tag. What they answer stands beside each. */
+/* The scripts of a shard. KEYS are declared in full and share one hash tag. What they answer stands beside
+ * each. */
 #ifndef KPID_STORE_SCRIPTS_H
 #define KPID_STORE_SCRIPTS_H
 

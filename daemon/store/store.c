@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The way back of one command. It keeps the store's memory, so that an answer may come after kpid_store_free. */
+/* The way back of one command. It keeps the store's memory, so that an answer may come after kpid_store_free.
+ */
 struct way_back {
     struct kpid_store *store;
     enum kpid_store_task task;
@@ -125,8 +126,8 @@ static struct way_back *way_back(struct kpid_store *store, enum kpid_store_task 
     return back;
 }
 
-void kpid_store_send(struct kpid_store *store, enum kpid_store_task task, const struct kpid_bulk *bulks, size_t n,
-                     kpid_store_then *then, size_t number)
+void kpid_store_send(struct kpid_store *store, enum kpid_store_task task, const struct kpid_bulk *bulks,
+                     size_t n, kpid_store_then *then, size_t number)
 {
     kpid_redis_send(store->redis, bulks, n, on_answer, way_back(store, task, then, number));
 }
@@ -138,7 +139,8 @@ void kpid_store_eval(struct kpid_store *store, enum kpid_store_task task, struct
     keys[0] = KPID_BULK_STR(store->header);
     keys[1] = KPID_BULK_STR(store->manifest);
     keys[2] = KPID_BULK_STR(store->orphans);
-    kpid_redis_eval(store->redis, script, keys, n_keys, args, n_args, on_answer, way_back(store, task, then, 0));
+    kpid_redis_eval(store->redis, script, keys, n_keys, args, n_args, on_answer,
+                    way_back(store, task, then, 0));
 }
 
 void kpid_store_forget(struct kpid_store *store, enum kpid_store_task task)

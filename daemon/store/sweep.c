@@ -1,8 +1,9 @@
 /*
- * Removing pages that no manifest names: those that a commit dropped, and those of commits that broke off. Their names
- * are in the orphans' set, which is worked off a batch at a time, behind the commits. The script asks the manifest, so
- * that a page in use is never removed whatever this process believes. Names of a commit of ours that is still in doubt
- * are left alone. A sweep that fails is taken up again after a later commit, or at the next acquisition.
+ * Removing pages that no manifest names: those that a commit dropped, and those of commits that broke off.
+ * Their names are in the orphans' set, which is worked off a batch at a time, behind the commits. The script
+ * asks the manifest, so that a page in use is never removed whatever this process believes. Names of a commit
+ * of ours that is still in doubt are left alone. A sweep that fails is taken up again after a later commit,
+ * or at the next acquisition.
  */
 #include "store_internal.h"
 

@@ -3,7 +3,8 @@
  *   KEYS  header, manifest, orphans, then the key of each page
  *   ARGV  the caller's nonce, then for each page: id, name
  *   ->    1, or 0: another owner's, nothing was done
- * Whether a page is needed is asked of the manifest at this moment, so that nothing that was known earlier matters.
+ * Whether a page is needed is asked of the manifest at this moment, so that nothing that was known earlier
+ * matters.
  */
 #include "scripts.h"
 

@@ -1,8 +1,9 @@
 /*
- * One commit on its way to Redis: a single script, or, above KPID_STAGE_BYTES, in three steps: the names of its pages
- * are put down as orphans, the pages are written, at most KPID_STORE_FLIGHT_BYTES of them under way at a time, and the
- * script finds them there. A commit that breaks off leaves names that the next acquisition removes. Only pages that a
- * dead connection writes after that sweep are left behind for good: a few at most, and nothing reads them.
+ * One commit on its way to Redis: a single script, or, above KPID_STAGE_BYTES, in three steps: the names of
+ * its pages are put down as orphans, the pages are written, at most KPID_STORE_FLIGHT_BYTES of them under way
+ * at a time, and the script finds them there. A commit that breaks off leaves names that the next acquisition
+ * removes. Only pages that a dead connection writes after that sweep are left behind for good: a few at most,
+ * and nothing reads them.
  */
 #include "store_internal.h"
 
@@ -54,10 +55,12 @@ static void on_committed(struct kpid_store *store, const struct kpid_reply *repl
     (void)number;
     if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 1 && is_word(&reply->items[0], "ok")) {
         kpid_commit_acknowledged(store);
-    } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 3 && is_word(&reply->items[0], "refused")) {
+    } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 3 &&
+               is_word(&reply->items[0], "refused")) {
         struct kpid_store_found found = kpid_store_found_of(store, &reply->items[1], &reply->items[2]);
         kpid_commit_refused(store, &found);
-    } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 2 && is_word(&reply->items[0], "unstaged")) {
+    } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 2 &&
+               is_word(&reply->items[0], "unstaged")) {
         kpid_store_set_error(store, "a page that was written for the commit is not there");
         kpid_commit_down(store);
     } else {
@@ -146,7 +149,8 @@ static void stage_more(struct kpid_store *store)
         const struct kpid_page *page = &commit->pages[store->staged];
         if (store->stage_acks > 0 && store->stage_flight + page->len > KPID_STORE_FLIGHT_BYTES)
             return;
-        struct kpid_bulk set[] = {KPID_BULK_STR("SET"), KPID_BULK_STR(store->doubt.pages[store->staged].key),
+        struct kpid_bulk set[] = {KPID_BULK_STR("SET"),
+                                  KPID_BULK_STR(store->doubt.pages[store->staged].key),
                                   {page->bytes, page->len}};
         store->staged++;
         store->stage_acks++;

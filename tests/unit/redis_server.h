@@ -1,6 +1,6 @@
 /*
- * A real redis-server of a test's own, on a unix socket in a directory of its own; it dies with the test. Waiting is
- * always for a condition with a deadline, on the loop or by asking again.
+ * A real redis-server of a test's own, on a unix socket in a directory of its own; it dies with the test.
+ * Waiting is always for a condition with a deadline, on the loop or by asking again.
  */
 #ifndef KPID_TEST_REDIS_SERVER_H
 #define KPID_TEST_REDIS_SERVER_H
@@ -46,10 +46,10 @@ TEST_FUNCTION bool redis_server_exists(void)
     return system("command -v redis-server >/dev/null 2>&1") == 0;
 }
 
-#define SKIP_WITHOUT_REDIS()                                                                                           \
-    do {                                                                                                               \
-        if (!redis_server_exists())                                                                                    \
-            cr_skip_test("redis-server is not installed");                                                             \
+#define SKIP_WITHOUT_REDIS()                                                                                 \
+    do {                                                                                                     \
+        if (!redis_server_exists())                                                                          \
+            cr_skip_test("redis-server is not installed");                                                   \
     } while (0)
 
 /* Connects the test's own link; waits for the first answer, which may be an error (NOAUTH, LOADING). */
@@ -77,8 +77,9 @@ TEST_FUNCTION void redis_server_link(struct redis_server *server)
 /* Starts it in the directory it has; `options` are words of its command line, NULL at the end, or NULL. */
 TEST_FUNCTION void redis_server_run(struct redis_server *server, const char *const *options)
 {
-    const char *argv[64] = {"redis-server", "--port", "0", "--unixsocket", server->socket, "--dir", server->dir,
-                            "--save", "", "--appendonly", "no", "--loglevel", "warning"};
+    const char *argv[64] = {"redis-server", "--port", "0", "--unixsocket", server->socket, "--dir",
+                            server->dir,    "--save", "",  "--appendonly", "no",           "--loglevel",
+                            "warning"};
     size_t n = 13;
     for (; options && *options; options++)
         argv[n++] = *options;
@@ -154,11 +155,12 @@ TEST_FUNCTION redisReply *redis_server_ask(struct redis_server *server, const ch
 }
 
 /* The same for an integer, or for a number as text; an error fails the test. */
-#define redis_server_number(server, ...)                                                                               \
-    redis_server_number_of(redis_server_ask((server), __VA_ARGS__))
+#define redis_server_number(server, ...) redis_server_number_of(redis_server_ask((server), __VA_ARGS__))
 TEST_FUNCTION long long redis_server_number_of(redisReply *reply)
 {
-    long long number = reply->type == REDIS_REPLY_INTEGER ? reply->integer : reply->str ? atoll(reply->str) : -1;
+    long long number = reply->type == REDIS_REPLY_INTEGER ? reply->integer
+                       : reply->str                       ? atoll(reply->str)
+                                                          : -1;
     cr_assert(reply->type != REDIS_REPLY_ERROR, "%s", reply->str);
     freeReplyObject(reply);
     return number;
@@ -174,17 +176,17 @@ static void test_wake(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Runs the loop until the expression holds; fails the test at the deadline. */
-#define LOOP_UNTIL(base, expression)                                                                                   \
-    do {                                                                                                               \
-        struct timeval wake_ms = {0, 5000};                                                                            \
-        int64_t deadline_ms = test_now_ms() + REDIS_DEADLINE_MS;                                                       \
-        struct event *wake = event_new((base), -1, EV_PERSIST, test_wake, NULL);                                       \
-        event_add(wake, &wake_ms);                                                                                     \
-        while (!(expression)) {                                                                                        \
-            cr_assert(test_now_ms() < deadline_ms, "not reached: %s", #expression);                                    \
-            event_base_loop((base), EVLOOP_ONCE);                                                                      \
-        }                                                                                                              \
-        event_free(wake);                                                                                              \
+#define LOOP_UNTIL(base, expression)                                                                         \
+    do {                                                                                                     \
+        struct timeval wake_ms = {0, 5000};                                                                  \
+        int64_t deadline_ms = test_now_ms() + REDIS_DEADLINE_MS;                                             \
+        struct event *wake = event_new((base), -1, EV_PERSIST, test_wake, NULL);                             \
+        event_add(wake, &wake_ms);                                                                           \
+        while (!(expression)) {                                                                              \
+            cr_assert(test_now_ms() < deadline_ms, "not reached: %s", #expression);                          \
+            event_base_loop((base), EVLOOP_ONCE);                                                            \
+        }                                                                                                    \
+        event_free(wake);                                                                                    \
     } while (0)
 
 #endif

@@ -360,13 +360,14 @@ Test(store_redis, a_replica_is_refused_and_a_demoted_master_left)
 Test(store_redis, waits_while_the_server_loads)
 {
     SKIP_WITHOUT_REDIS();
-    static const char *const SLOWLY[] = {"--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024",
-                                         NULL};
+    static const char *const SLOWLY[] = {"--key-load-delay", "500", "--loading-process-events-interval-bytes",
+                                         "1024", NULL};
     struct redis_server server;
     struct seen seen;
     redis_server_start(&server, NULL);
-    freeReplyObject(redis_server_ask(&server, "EVAL %s 0",
-                                     "for i = 1, 2000 do redis.call('SET', 'k' .. i, string.rep('x', 100) .. i) end"));
+    freeReplyObject(
+        redis_server_ask(&server, "EVAL %s 0",
+                         "for i = 1, 2000 do redis.call('SET', 'k' .. i, string.rep('x', 100) .. i) end"));
     freeReplyObject(redis_server_ask(&server, "SAVE"));
     redis_server_kill(&server);
     redis_server_run(&server, SLOWLY);

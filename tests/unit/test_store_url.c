@@ -42,12 +42,33 @@ Test(store_url, reads_what_is_right)
 Test(store_url, refuses_what_is_wrong_and_keeps_the_password_to_itself)
 {
     static const char *const WRONG[] = {
-        "", "localhost:6379", "http://h:1", "rediss://:SECRET@h:1", "redis://", "redis://:6379", "redis://h:",
-        "redis://h:0", "redis://h:65536", "redis://h:6x", "redis://h:1/x", "redis://h:1/-1", "redis://[::1:6379",
-        "redis://[::1]6379", "redis://u@h:1", "redis://u:@h:1", "redis://u:SECRET%4@h:1", "redis://u:SECRET%zz@h",
-        "redis://u:SECRET%00@h", "redis://%G0:SECRET@h", "redis://h:1/0?db=1", "redis://:SECRET#x@h:1", "unix:run/redis",
-        "unix:", "unix:/a%2",
-        "unix:/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+        "",
+        "localhost:6379",
+        "http://h:1",
+        "rediss://:SECRET@h:1",
+        "redis://",
+        "redis://:6379",
+        "redis://h:",
+        "redis://h:0",
+        "redis://h:65536",
+        "redis://h:6x",
+        "redis://h:1/x",
+        "redis://h:1/-1",
+        "redis://[::1:6379",
+        "redis://[::1]6379",
+        "redis://u@h:1",
+        "redis://u:@h:1",
+        "redis://u:SECRET%4@h:1",
+        "redis://u:SECRET%zz@h",
+        "redis://u:SECRET%00@h",
+        "redis://%G0:SECRET@h",
+        "redis://h:1/0?db=1",
+        "redis://:SECRET#x@h:1",
+        "unix:run/redis",
+        "unix:",
+        "unix:/a%2",
+        "unix:/"
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
         "01234567",
     };
     for (size_t i = 0; i < KPID_COUNT_OF(WRONG); i++) {
@@ -93,8 +114,14 @@ Test(store_key, encodes_names_so_that_the_hash_tag_is_whole)
     static const struct {
         const char *text, *want;
     } NAMES[] = {
-        {"", ""}, {"plain-name.1", "plain-name.1"}, {"a%|:{}b", "a%25%7C%3A%7B%7Db"}, {"x\n\x7fy", "x%0A%7Fy"},
-        {"*all", "%2Aall"}, {"_x_*", "%5Fx_*"}, {"a@b", "a%40b"}, {"z\xc3\xbcrich", "z\xc3\xbcrich"},
+        {"", ""},
+        {"plain-name.1", "plain-name.1"},
+        {"a%|:{}b", "a%25%7C%3A%7B%7Db"},
+        {"x\n\x7fy", "x%0A%7Fy"},
+        {"*all", "%2Aall"},
+        {"_x_*", "%5Fx_*"},
+        {"a@b", "a%40b"},
+        {"z\xc3\xbcrich", "z\xc3\xbcrich"},
     };
     for (size_t i = 0; i < KPID_COUNT_OF(NAMES); i++) {
         struct kpid_buf buf = KPID_BUF_INIT;
