@@ -1,0 +1,44 @@
+/* What the commands of kpictl share. Private to ctl. */
+#ifndef KPID_CTL_H
+#define KPID_CTL_H
+
+#include "kpid/config.h"
+#include "kpid/redis.h"
+
+struct ctl {
+    const char *config, *redis_url, *topic, *window;
+    int partitions, log_entries;
+    bool json, once, quiet;
+    char **args;
+    int n_args;
+    struct kpid_model *model;
+};
+
+/* Exit codes of all commands. */
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_FAULTS = 3 };
+
+int ctl_check(struct ctl *ctl);
+int ctl_explain(struct ctl *ctl);
+int ctl_show(struct ctl *ctl);
+int ctl_top(struct ctl *ctl);
+int ctl_alerts(struct ctl *ctl);
+int ctl_ledger(struct ctl *ctl);
+int ctl_lag(struct ctl *ctl);
+int ctl_replay(struct ctl *ctl);
+
+/* remote.c: Redis, one command at a time. */
+struct ctl_remote;
+struct ctl_remote *ctl_remote_open(const struct ctl *ctl); /* NULL: said why on standard error */
+void ctl_remote_close(struct ctl_remote *remote);
+/* Returns false after saying why. `each` gets the reply, borrowed. Words are NUL-terminated, NULL ends them. */
+typedef void ctl_reply(void *ctx, const struct kpid_reply *reply);
+bool ctl_remote_ask(struct ctl_remote *remote, ctl_reply *each, void *ctx, ...) __attribute__((sentinel));
+
+/* json.c: a field of a flat look at an object's text; strings are unescaped as far as a terminal needs. NULL: absent.
+ * Writes to `text`. */
+const char *ctl_json_field(const char *json, size_t len, const char *name, char *text, size_t size);
+
+/* pages.c: GET from the daemon's HTTP address; false after saying why. */
+bool ctl_http_get(const struct ctl *ctl, const char *path, struct kpid_buf *body);
+
+#endif
