@@ -15,6 +15,7 @@
 
 enum {
     MINUTE_MS = 60000,
+    WARM_UP_MS = 20 * MINUTE_MS,
     BEHIND_MAX_MS = 25000,        /* within an out_of_order of 30 s */
     LATE_MIN_MS = 70 * MINUTE_MS, /* beyond an allowed_lateness of 1 h */
     LATE_MAX_MS = 110 * MINUTE_MS,
@@ -26,8 +27,9 @@ void kpid_shop_init(struct kpid_shop *shop, uint64_t seed, int64_t begin_ms, dou
 {
     *shop = (struct kpid_shop){
         .visits_per_ms = rate / EVENTS_PER_VISIT / 1000,
+        .begin_ms = begin_ms,
         .now_ms = begin_ms,
-        .next_visit_ms = begin_ms,
+        .next_visit_ms = begin_ms - WARM_UP_MS,
         .minute = -1,
         .salt = kpid_random_mix(seed) & ~UINT64_C(0xffffffffff),
     };
@@ -73,6 +75,8 @@ void kpid_shop_happen(struct kpid_shop *shop, const struct kpid_shop_event *happ
 {
     struct kpid_random *random = &shop->random;
     struct kpid_shop_event event = *happened;
+    if (event.ts_ms < shop->begin_ms)
+        return;
     event.id = kpid_random_mix(shop->salt + shop->serial);
     int64_t delay_ms = 0;
     if (event.type == KPID_PAGE_VIEWED && kpid_random_chance(random, LATE_SHARE)) {

@@ -21,6 +21,7 @@ struct kpid_shop {
     struct kpid_queue queue;
     double visits_per_ms; /* at the busiest */
     double visits_per_ms_now;
+    int64_t begin_ms;
     int64_t now_ms; /* everything before it has been handed out */
     int64_t next_visit_ms;
     int64_t minute;                           /* for which visits_per_ms_now holds */
@@ -28,7 +29,9 @@ struct kpid_shop {
     uint64_t visits, orders, tickets, serial, salt;
 };
 
-/* A shop that opens at begin_ms and makes about `rate` events a second at its busiest. */
+/* The events of a shop from begin_ms on, about `rate` a second at its busiest. Its first visitors have come
+ * before that, so that visits and orders are in balance from the first minute; no order and no complaint is
+ * older. */
 void kpid_shop_init(struct kpid_shop *shop, uint64_t seed, int64_t begin_ms, double rate);
 /* Frees what is waiting. */
 void kpid_shop_release(struct kpid_shop *shop);

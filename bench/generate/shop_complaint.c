@@ -32,6 +32,8 @@ static void happen_after(struct kpid_shop *shop, struct kpid_shop_event *ticket,
 
 void kpid_shop_complain(struct kpid_shop *shop, int64_t at_ms, enum kpid_channel channel)
 {
+    if (at_ms < shop->begin_ms)
+        return;
     struct kpid_random *random = &shop->random;
     double anger = kpid_shop_anger(shop, at_ms);
     double slowness = 1 + SLOWER_BY * anger;

@@ -51,6 +51,8 @@ static int64_t wait_ms(struct kpid_shop *shop, double median_ms, double sigma)
 /* The order that a visit ends with, to its own end. */
 static void place_order(struct kpid_shop *shop, const struct kpid_shop_event *visitor, int64_t at_ms)
 {
+    if (at_ms < shop->begin_ms)
+        return;
     struct kpid_random *random = &shop->random;
     double euros = kpid_random_lognormal(random, 44 * region_price[visitor->region], 0.7);
     struct kpid_shop_event order = {
