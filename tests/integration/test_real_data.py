@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+"""Real data through a real broker and a real Redis, and through kpictl replay: every figure of the truth tables, in
+every order of arrival."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "realdata"))
+import harness
+import truth
+
+CONFIGS = os.path.join(harness.ROOT, "tests", "realdata")
+ORDERS = ("sorted", "file", "dup")
+
+
+def events(folder, name, order):
+    done = subprocess.run([sys.executable, os.path.join(folder, "to_events.py"), name, "--order", order],
+                          check=True, capture_output=True, text=True)
+    return done.stdout.splitlines(keepends=True)
+
+
+class RealData(harness.TestCase):
+    def setUp(self):
+        self.folder = harness.data_dir("")
+
+    def configuration(self, name, kafka, redis, topics):
+        with open(os.path.join(CONFIGS, name + ".yaml"), encoding="utf-8") as file:
+            text = file.read()
+        for old, new in topics.items():
+            text = re.sub(rf"topics: \[{old}\]", f"topics: [{new}]", text)
+        text = text.replace("127.0.0.1:9092", kafka.brokers)
+        return text.replace("127.0.0.1:6379", redis.address)
+
+    def reads(self, name):
+        with open(os.path.join(CONFIGS, name + ".yaml"), encoding="utf-8") as file:
+            return re.findall(r"topics: \[(\w+)\]", file.read())
+
+    def through_kafka(self, name, order, lines):
+        with harness.Kafka() as kafka, harness.Redis() as redis:
+            topics = {topic: kafka.topic(topic, partitions=6) for topic in self.reads(name)}
+            sent = [line.replace(f'"topic": "{topic}"', f'"topic": "{topics[topic]}"', 1)
+                    for line in lines for topic in [json.loads(line)["topic"]] if topic in topics]
+            kafka.produce(sent)
+            with harness.Kpid(self.configuration(name, kafka, redis, topics)) as kpid:
+                result = [None]
+
+                def right():
+                    result[0] = truth.compare(name, self.folder, truth.from_redis(redis.client))
+                    return not result[0][1]
+
+                try:
+                    harness.wait_for(right, 90, "the figures of the tables")
+                except AssertionError:
+                    pass
+                figures, wrong = result[0]
+                self.assertEqual(wrong[:10], [], f"{name} {order}: {len(wrong)} of {figures} figures differ")
+                ledger = harness.kpictl("-c", kpid.config, "--json", "ledger").stdout.splitlines()
+                self.assertTrue(all(json.loads(line)["balanced"] for line in ledger), ledger)
+                self.assertEqual(sum(json.loads(line)["in"] for line in ledger), len(sent))
+                kpid.stop()
+            print(f"{name} {order}: {figures} figures from Redis, {len(sent)} events, ledger balances", flush=True)
+
+    def through_replay(self, name, order, lines):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
+            file.writelines(lines)
+            file.flush()
+            done = harness.kpictl("-c", os.path.join(CONFIGS, name + ".yaml"), "--json", "--partitions", 6, "replay",
+                                  file.name)
+        figures, wrong = truth.compare(name, self.folder, truth.from_lines(done.stdout.splitlines()))
+        self.assertEqual(wrong[:10], [], f"{name} {order}: {len(wrong)} of {figures} figures differ")
+        self.assertNotIn("DOES NOT BALANCE", done.stderr)
+        print(f"{name} {order}: {figures} figures from kpictl replay", flush=True)
+
+
+def _test(name, order):
+    def test(self):
+        lines = events(self.folder, name, order)
+        self.through_replay(name, order, lines)
+        self.through_kafka(name, order, lines)
+
+    return test
+
+
+for _name in truth.SETS:
+    for _order in ORDERS:
+        setattr(RealData, f"test_{_name}_{_order}", _test(_name, _order))
+
+if __name__ == "__main__":
+    harness.main()
