@@ -68,7 +68,7 @@ static void disturb(struct rig *rig, struct model *model, const struct owner *ow
     freeReplyObject(redis_server_ask(&rig->server, "CLIENT KILL TYPE normal SKIPME yes"));
 }
 
-Test(store_shard, a_thousand_commits_under_fire)
+Test(store_fire, a_thousand_commits_under_fire)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;

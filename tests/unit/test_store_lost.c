@@ -2,7 +2,7 @@
 
 /* ---- Redis loses ---- */
 
-Test(store_shard, everything_lost)
+Test(store_lost, everything_lost)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;
@@ -24,7 +24,7 @@ Test(store_shard, everything_lost)
     rig_stop(&rig);
 }
 
-Test(store_shard, everything_lost_and_another_came_first)
+Test(store_lost, everything_lost_and_another_came_first)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;
@@ -47,7 +47,7 @@ static void fall_back_to_save(struct rig *rig)
     LOOP_UNTIL(rig->base, kpid_redis_up(rig->a.redis) && kpid_redis_up(rig->b.redis));
 }
 
-Test(store_shard, a_suffix_lost)
+Test(store_lost, a_suffix_lost)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;
@@ -75,9 +75,29 @@ Test(store_shard, a_suffix_lost)
     rig_stop(&rig);
 }
 
+Test(store_lost, a_suffix_lost_under_an_open_connection)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    rig_start(&rig, 5000);
+    EXPECT_OK(acquire_now(&rig, &rig.a, 1));
+    EXPECT_OK(commit_small(&rig, &rig.a, 1, 2, "one"));
+    EXPECT_OK(commit_small(&rig, &rig.a, 3, 2, "two"));
+    freeReplyObject(redis_server_ask(&rig.server, "HSET %s seq 2", key(&rig, "h")));
+    cr_assert_eq(commit_small(&rig, &rig.a, 5, 1, "three"), KPID_STORE_BEHIND);
+    cr_expect_eq(header_seq(&rig), 2);
+    struct kpid_commit whole = {.reset = true};
+    add_page(&whole, 6, 100, 0);
+    set_meta(&whole, "whole");
+    EXPECT_OK(commit_now(&rig, &rig.a, &whole));
+    acquire_now(&rig, &rig.b, 2);
+    EXPECT_PAGES(&rig.b, "whole", 6);
+    rig_stop(&rig);
+}
+
 /* ---- answers that are lost ---- */
 
-Test(store_shard, a_commit_without_an_answer_that_arrived)
+Test(store_lost, a_commit_without_an_answer_that_arrived)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;
@@ -97,7 +117,7 @@ Test(store_shard, a_commit_without_an_answer_that_arrived)
     rig_stop(&rig);
 }
 
-Test(store_shard, a_commit_without_an_answer_that_did_not_arrive)
+Test(store_lost, a_commit_without_an_answer_that_did_not_arrive)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;
@@ -119,7 +139,7 @@ Test(store_shard, a_commit_without_an_answer_that_did_not_arrive)
     rig_stop(&rig);
 }
 
-Test(store_shard, a_late_commit_is_refused_after_a_takeover)
+Test(store_lost, a_late_commit_is_refused_after_a_takeover)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;
@@ -146,7 +166,7 @@ Test(store_shard, a_late_commit_is_refused_after_a_takeover)
     rig_stop(&rig);
 }
 
-Test(store_shard, out_of_memory_passes)
+Test(store_lost, out_of_memory_passes)
 {
     SKIP_WITHOUT_REDIS();
     struct rig rig;

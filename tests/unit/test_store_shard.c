@@ -1,5 +1,8 @@
 #include "store_rig.h"
 
+#define FIRST_NONCE "01010101010101010101010101010101" /* acquire_now(..., 1) */
+#define OTHER_NONCE "00112233445566778899aabbccddeeff"
+
 Test(store_shard, gives_back_what_was_committed)
 {
     SKIP_WITHOUT_REDIS();
@@ -57,6 +60,8 @@ Test(store_shard, large_commits_are_staged)
     }
     set_meta(&commit, "large");
     EXPECT_OK(commit_now(&rig, &rig.a, &commit));
+    cr_expect_eq(redis_server_number(&rig.server, "EXISTS %s", key(&rig, "o")), 0,
+                 "taken out with the commit");
     LOOP_UNTIL(rig.base, swept(&rig, 1000));
     cr_assert_eq(acquire_now(&rig, &rig.b, 2), KPID_STORE_OK);
     cr_assert_eq(rig.b.loaded.n_pages, 1000);
@@ -64,6 +69,28 @@ Test(store_shard, large_commits_are_staged)
         cr_assert(rig.b.loaded.pages[i].len == want.pages[i].len &&
                   memcmp(rig.b.loaded.pages[i].bytes, want.pages[i].bytes, want.pages[i].len) == 0);
     kpid_commit_release(&want);
+    rig_stop(&rig);
+}
+
+Test(store_shard, a_staged_page_that_vanishes_is_written_again)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct kpid_commit commit = {0};
+    rig_start(&rig, 5000);
+    EXPECT_OK(acquire_now(&rig, &rig.a, 1));
+    for (uint64_t id = 1; id <= 80; id++)
+        add_page(&commit, id, KPID_PAGE_BYTES, 5);
+    int before = rig.a.answers;
+    begin_commit(&rig.a, &commit);
+    while (redis_server_number(&rig.server, "DEL %s:1.%s.2", key(&rig, "p"), FIRST_NONCE) == 0)
+        event_base_loop(rig.base, EVLOOP_ONCE);
+    LOOP_UNTIL(rig.base, rig.a.answers > before);
+    cr_expect_eq(rig.a.status, KPID_STORE_DOWN);
+    cr_expect(strstr(kpid_store_error(rig.a.store), "is not there"));
+    cr_expect_eq(header_seq(&rig), 1);
+    EXPECT_OK(commit_now(&rig, &rig.a, NULL));
+    LOOP_UNTIL(rig.base, swept(&rig, 80));
     rig_stop(&rig);
 }
 
@@ -113,6 +140,53 @@ Test(store_shard, of_two_that_acquire_at_once_one_owns)
     rig_stop(&rig);
 }
 
+/* Lets a take the header, and then writes another nonce there before a has read everything. */
+static void take_over_during_a_load(bool remove_a_page)
+{
+    struct rig rig;
+    rig_start(&rig, 5000);
+    EXPECT_OK(acquire_now(&rig, &rig.a, 1));
+    EXPECT_OK(commit_small(&rig, &rig.a, 1, 2000, "x"));
+    int before = rig.a.answers;
+    begin_acquire(&rig.a, 2);
+    while (header_seq(&rig) < 3)
+        event_base_loop(rig.base, EVLOOP_ONCE);
+    freeReplyObject(redis_server_ask(&rig.server, "HSET %s nonce %s seq 4", key(&rig, "h"), OTHER_NONCE));
+    if (remove_a_page)
+        freeReplyObject(redis_server_ask(&rig.server, "DEL %s:1999.%s.2", key(&rig, "p"), FIRST_NONCE));
+    LOOP_UNTIL(rig.base, rig.a.answers > before);
+    cr_expect_eq(rig.a.status, KPID_STORE_OTHER, "%s", kpid_store_status_text(rig.a.status));
+    cr_expect_eq(rig.a.loaded.n_pages, 0);
+    rig_stop(&rig);
+}
+
+Test(store_shard, a_load_that_another_owner_overtakes_is_dropped)
+{
+    SKIP_WITHOUT_REDIS();
+    take_over_during_a_load(false);
+    take_over_during_a_load(true);
+}
+
+Test(store_shard, a_sweep_stops_when_the_shard_is_lost)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    rig_start(&rig, 5000);
+    EXPECT_OK(acquire_now(&rig, &rig.a, 1));
+    EXPECT_OK(commit_small(&rig, &rig.a, 1, 2, "one"));
+    struct kpid_commit commit = {0};
+    add_drop(&commit, 1);
+    EXPECT_OK(commit_now(&rig, &rig.a, &commit));
+    /* The sweep has been begun and not gone out yet: another owner comes, and stages. */
+    freeReplyObject(redis_server_ask(&rig.server, "HSET %s nonce %s", key(&rig, "h"), OTHER_NONCE));
+    freeReplyObject(redis_server_ask(&rig.server, "SADD %s 5.%s.9", key(&rig, "o"), OTHER_NONCE));
+    freeReplyObject(redis_server_ask(&rig.server, "SET %s:5.%s.9 x", key(&rig, "p"), OTHER_NONCE));
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.a.redis) == 0);
+    cr_expect_eq(redis_server_number(&rig.server, "EXISTS %s:5.%s.9", key(&rig, "p"), OTHER_NONCE), 1);
+    cr_expect_eq(redis_server_number(&rig.server, "SCARD %s", key(&rig, "o")), 2);
+    rig_stop(&rig);
+}
+
 Test(store_shard, may_be_freed_or_cancelled_at_any_time)
 {
     SKIP_WITHOUT_REDIS();
@@ -144,6 +218,24 @@ Test(store_shard, may_be_freed_or_cancelled_at_any_time)
     rig_stop(&rig);
 }
 
+Test(store_shard, a_sweep_leaves_what_a_doubt_may_need)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    rig_start(&rig, 5000);
+    EXPECT_OK(acquire_now(&rig, &rig.a, 1));
+    EXPECT_OK(commit_small(&rig, &rig.a, 1, 2, "one"));
+    freeReplyObject(redis_server_ask(&rig.server, "SADD %s 5.%s.4", key(&rig, "o"), FIRST_NONCE));
+    freeReplyObject(redis_server_ask(&rig.server, "SET %s:5.%s.4 x", key(&rig, "p"), FIRST_NONCE));
+    struct kpid_commit commit = {0};
+    add_drop(&commit, 1);
+    EXPECT_OK(commit_now(&rig, &rig.a, &commit)); /* seq 3 */
+    LOOP_UNTIL(rig.base, redis_server_number(&rig.server, "SCARD %s", key(&rig, "o")) == 1);
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.a.redis) == 0);
+    cr_expect_eq(redis_server_number(&rig.server, "EXISTS %s:5.%s.4", key(&rig, "p"), FIRST_NONCE), 1);
+    rig_stop(&rig);
+}
+
 /* ---- what can't be read ---- */
 
 static void damage(const char *how, const char *suffix, const char *field, const char *value)
@@ -153,7 +245,7 @@ static void damage(const char *how, const char *suffix, const char *field, const
     EXPECT_OK(acquire_now(&rig, &rig.a, 1));
     EXPECT_OK(commit_small(&rig, &rig.a, 1, 3, "one"));
     char name[64];
-    snprintf(name, sizeof(name), "p:2.%s.2", "01010101010101010101010101010101");
+    snprintf(name, sizeof(name), "p:2.%s.2", FIRST_NONCE);
     freeReplyObject(redis_server_ask(&rig.server, how, key(&rig, suffix ? suffix : name), field, value));
     cr_expect_eq(acquire_now(&rig, &rig.b, 2), KPID_STORE_DAMAGED, "%s %s %s", how, field, value);
     cr_expect(rig.b.loaded.n_pages == 0 && kpid_store_error(rig.b.store)[0] != '\0');
@@ -182,6 +274,24 @@ Test(store_shard, damage_is_never_loaded)
     damage("HDEL %s %s", "h", "seq", "");
     damage("HSET %s %s %s", "h", "seq", "many");
     damage("HDEL %s %s", "h", "pages", "");
+}
+
+Test(store_shard, a_page_newer_than_the_header_is_damage)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    char entry[128];
+    rig_start(&rig, 5000);
+    EXPECT_OK(acquire_now(&rig, &rig.a, 1));
+    EXPECT_OK(commit_small(&rig, &rig.a, 1, 3, "one"));
+    freeReplyObject(redis_server_ask(&rig.server, "RENAME %s:2.%s.2 %s:2.%s.3", key(&rig, "p"), FIRST_NONCE,
+                                     key(&rig, "p"), FIRST_NONCE));
+    redisReply *reply = redis_server_ask(&rig.server, "HGET %s 2", key(&rig, "m"));
+    snprintf(entry, sizeof(entry), "2.%s.3%s", FIRST_NONCE, strchr(reply->str, ' '));
+    freeReplyObject(reply);
+    freeReplyObject(redis_server_ask(&rig.server, "HSET %s 2 %s", key(&rig, "m"), entry));
+    cr_expect_eq(acquire_now(&rig, &rig.b, 2), KPID_STORE_DAMAGED);
+    rig_stop(&rig);
 }
 
 Test(store_shard, a_newer_format_is_left_alone)
@@ -220,13 +330,10 @@ Test(store_shard, orphans_are_removed_but_never_a_page_in_use)
     EXPECT_OK(acquire_now(&rig, &rig.a, 1));
     EXPECT_OK(commit_small(&rig, &rig.a, 1, 3, "one"));
     for (int i = 0; i < 700; i++) {
-        freeReplyObject(redis_server_ask(&rig.server, "SADD %s %d.%s.7", key(&rig, "o"), i,
-                                         "00112233445566778899aabbccddeeff"));
-        freeReplyObject(redis_server_ask(&rig.server, "SET %s:%d.%s.7 x", key(&rig, "p"), i,
-                                         "00112233445566778899aabbccddeeff"));
+        freeReplyObject(redis_server_ask(&rig.server, "SADD %s %d.%s.7", key(&rig, "o"), i, OTHER_NONCE));
+        freeReplyObject(redis_server_ask(&rig.server, "SET %s:%d.%s.7 x", key(&rig, "p"), i, OTHER_NONCE));
     }
-    freeReplyObject(redis_server_ask(&rig.server, "SADD %s nonsense 2.%s.2", key(&rig, "o"),
-                                     "01010101010101010101010101010101"));
+    freeReplyObject(redis_server_ask(&rig.server, "SADD %s nonsense 2.%s.2", key(&rig, "o"), FIRST_NONCE));
     acquire_now(&rig, &rig.b, 2);
     EXPECT_PAGES(&rig.b, "one", 1, 2, 3);
     LOOP_UNTIL(rig.base, swept(&rig, 3));
