@@ -67,7 +67,7 @@ static const struct kpid_setting table[] = {
     {"publish.*", "format", KPID_SETTING_HAND, BY_HAND, "json", 0, 0, "json|msgpack",
      "encoding of what is published"},
 
-    {"http", "listen", KPID_SETTING_TEXT, IN_SETTINGS(http.listen), "127.0.0.1:9464", 0, 0, NULL,
+    {"http", "listen", KPID_SETTING_ENV, IN_SETTINGS(http.listen), "127.0.0.1:9464", 0, 0, NULL,
      "address:port of metrics, health and API, or off"},
 
     {"history", "alerts", KPID_SETTING_COUNT, IN_SETTINGS(log_cap), "10000", 1, 100000000, NULL,
