@@ -14,16 +14,28 @@ static const char help[] =
     "\n"
     "  -c, --config FILE  the configuration (kpid.yaml(5)); default /etc/kpid/kpid.yaml\n"
     "      --check        reads the configuration, says what is wrong with it, and ends\n"
+    "      --settings     all keys of the configuration: key, type, default, range, help\n"
     "  -h, --help         this text\n"
     "  -V, --version      the version\n"
     "\n"
     "Signals: TERM and INT stop it, HUP reads the configuration again (all of it or nothing).\n"
     "Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 3 the configuration has faults.\n";
 
+static int print_settings(void)
+{
+    struct kpid_buf table = KPID_BUF_INIT;
+
+    kpid_config_describe(&table);
+    fwrite(table.data, 1, table.len, stdout);
+    kpid_buf_release(&table);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = { { "config", required_argument, NULL, 'c' },
                                              { "check", no_argument, NULL, 'k' },
+                                             { "settings", no_argument, NULL, 's' },
                                              { "help", no_argument, NULL, 'h' },
                                              { "version", no_argument, NULL, 'V' },
                                              { NULL, 0, NULL, 0 } };
@@ -34,6 +46,7 @@ int main(int argc, char **argv)
         switch (option) {
         case 'c': path = optarg; break;
         case 'k': check = 1; break;
+        case 's': return print_settings();
         case 'h': fputs(help, stdout); return 0;
         case 'V': puts("kpid " KPID_VERSION); return 0;
         default: fputs(help, stderr); return 2;
