@@ -8,7 +8,8 @@
 static void deviation_fault(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what)
 {
     kpid_fault_add(&loader->faults, node->place, "%s: a level must be negative", what);
-    kpid_fault_advise(&loader->faults, "deviations are signed so that negative is bad, whatever the direction: write -10 %%");
+    kpid_fault_advise(&loader->faults,
+                      "deviations are signed so that negative is bad, whatever the direction: write -10 %%");
 }
 
 /* A negative percentage; 0 if it is not there or faulty. */
@@ -37,8 +38,8 @@ static double clear_load(struct kpid_loader *loader, const struct kpid_yaml *map
     return least / 2;
 }
 
-static void confidence_load(struct kpid_loader *loader, const struct kpid_kpi *kpi, const struct kpid_yaml *map,
-                            struct kpid_rule *rule)
+static void confidence_load(struct kpid_loader *loader, const struct kpid_kpi *kpi,
+                            const struct kpid_yaml *map, struct kpid_rule *rule)
 {
     const struct kpid_yaml *node = kpid_yaml_get(map, "confidence");
     double value;
@@ -49,7 +50,8 @@ static void confidence_load(struct kpid_loader *loader, const struct kpid_kpi *k
         kpid_fault_advise(&loader->faults, "write a value from 50 %% to 99.99 %%, such as 95 %%");
     } else if (!kpid_formula_has_interval(loader->model, kpi)) {
         kpid_fault_add(&loader->faults, node->place, "confidence: no interval is known for this formula");
-        kpid_fault_advise(&loader->faults, "it holds for ratios of counts or distinct counts, for counts and for means; "
+        kpid_fault_advise(&loader->faults,
+                          "it holds for ratios of counts or distinct counts, for counts and for means; "
                           "use `min_samples` here");
     } else {
         rule->confidence = value;
@@ -68,7 +70,7 @@ static void while_load(struct kpid_loader *loader, const struct kpid_kpi *kpi, s
     for (size_t i = 0; i < n; i++) {
         int other = kpid_model_kpi_find(model, items[i]->text);
         if (other < 0) {
-            struct kpid_names names = { 0 };
+            struct kpid_names names = {0};
             for (size_t j = 0; j < model->n_kpis; j++)
                 kpid_names_add(&names, model->kpis[j].name);
             kpid_fault_add(&loader->faults, items[i]->place, "there is no KPI `%s`", items[i]->text);
@@ -89,8 +91,10 @@ static void quiet_load(struct kpid_loader *loader, const struct kpid_yaml *map, 
     if (!list)
         return;
     if (list->kind != KPID_YAML_LIST) {
-        kpid_fault_add(&loader->faults, list->place, "quiet must be a list, not %s", kpid_yaml_kind_name(list));
-        kpid_fault_advise(&loader->faults, "write quiet: [{ from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z }]");
+        kpid_fault_add(&loader->faults, list->place, "quiet must be a list, not %s",
+                       kpid_yaml_kind_name(list));
+        kpid_fault_advise(&loader->faults,
+                          "write quiet: [{ from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z }]");
         return;
     }
     rule->quiet = kpid_zalloc(list->n + 1, sizeof *rule->quiet);
@@ -103,7 +107,8 @@ static void quiet_load(struct kpid_loader *loader, const struct kpid_yaml *map, 
         const struct kpid_yaml *from = kpid_yaml_get(item, "from"), *to = kpid_yaml_get(item, "to");
         if (!from || !to) {
             kpid_fault_add(&loader->faults, item->place, "quiet: a span needs both `from` and `to`");
-            kpid_fault_advise(&loader->faults, "write { from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z }");
+            kpid_fault_advise(&loader->faults,
+                              "write { from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z }");
         } else if (kpid_want_time(loader, from, "from", &span.from_ms) &&
                    kpid_want_time(loader, to, "to", &span.to_ms)) {
             if (span.from_ms < span.to_ms) {
@@ -127,9 +132,10 @@ static int64_t no_data_load(struct kpid_loader *loader, const struct kpid_yaml *
 }
 
 /* What warn and crit have in common. */
-static struct kpid_rule common_load(struct kpid_loader *loader, const struct kpid_kpi *kpi, struct kpid_yaml *map)
+static struct kpid_rule common_load(struct kpid_loader *loader, const struct kpid_kpi *kpi,
+                                    struct kpid_yaml *map)
 {
-    struct kpid_rule rule = { .no_data_ms = no_data_load(loader, map) };
+    struct kpid_rule rule = {.no_data_ms = no_data_load(loader, map)};
     const struct kpid_yaml *hold = kpid_yaml_get(map, "for"), *least = kpid_yaml_get(map, "min_samples");
     if (hold && !kpid_want_duration(loader, hold, "for", &rule.for_ms))
         rule.for_ms = 0;
@@ -141,8 +147,8 @@ static struct kpid_rule common_load(struct kpid_loader *loader, const struct kpi
     return rule;
 }
 
-static void rule_add(struct kpid_kpi *kpi, const struct kpid_rule *common, const char *name, int window, double fire,
-                     double clear)
+static void rule_add(struct kpid_kpi *kpi, const struct kpid_rule *common, const char *name, int window,
+                     double fire, double clear)
 {
     struct kpid_rule rule = *common;
     rule.name = kpid_strdup(name);
@@ -159,8 +165,8 @@ static void rule_add(struct kpid_kpi *kpi, const struct kpid_rule *common, const
     kpi->rules[kpi->n_rules++] = rule;
 }
 
-static void rules_add(struct kpid_kpi *kpi, const struct kpid_rule *common, int window, double warn, double crit,
-                      double clear)
+static void rules_add(struct kpid_kpi *kpi, const struct kpid_rule *common, int window, double warn,
+                      double crit, double clear)
 {
     if (warn < 0)
         rule_add(kpi, common, "warn", window, warn, clear);
@@ -199,14 +205,14 @@ static void windows_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struc
             rules_add(kpi, common, window, warn, crit, clear);
             continue;
         }
-        struct kpid_names names = { 0 };
+        struct kpid_names names = {0};
         for (size_t j = 0; j < kpi->n_windows; j++)
             if (window < 0 || has_target(kpi, (int)j))
                 kpid_names_add(&names, kpi->windows[j].name);
         kpid_fault_add(&loader->faults, items[i]->place, "KPI `%s` has no %s `%s`", kpi->name,
                        window < 0 ? "window" : "target for window", items[i]->text);
-        kpid_fault_advise_names(&loader->faults, items[i]->text, window < 0 ? "windows of the KPI" : "windows with a target",
-                                &names);
+        kpid_fault_advise_names(&loader->faults, items[i]->text,
+                                window < 0 ? "windows of the KPI" : "windows with a target", &names);
         kpid_names_release(&names);
     }
 }

@@ -5,7 +5,8 @@
 #include "loader.h"
 
 /* 0 Sunday .. 6 Saturday. */
-bool kpid_weekday_want(struct kpid_loader *loader, const struct kpid_yaml *node, uint8_t *ret) KPID_MUST_CHECK;
+bool kpid_weekday_want(struct kpid_loader *loader, const struct kpid_yaml *node,
+                       uint8_t *ret) KPID_MUST_CHECK;
 /* `week_start` and `fiscal_year_start` of a map, if they are there. */
 void kpid_week_start_read(struct kpid_loader *loader, const struct kpid_yaml *map, uint8_t *day);
 void kpid_fiscal_month_read(struct kpid_loader *loader, const struct kpid_yaml *map, uint8_t *month);

@@ -9,23 +9,26 @@ static const char *const words[KPID_CLOCK_WORDS] = {
     [KPID_CLOCK_REOPEN] = "reopen", [KPID_CLOCK_STOP] = "stop",   [KPID_CLOCK_CANCEL] = "cancel",
 };
 
-static void missing(struct kpid_loader *loader, const struct kpid_measure *measure, const struct kpid_yaml *map,
-                    const char *what, const char *example)
+static void missing(struct kpid_loader *loader, const struct kpid_measure *measure,
+                    const struct kpid_yaml *map, const char *what, const char *example)
 {
     kpid_fault_add(&loader->faults, map->place, "the clock of `%s` has no `%s`", measure->name, what);
     kpid_fault_advise(&loader->faults, "add %s: %s", what, example);
 }
 
 /* Events of one key meet only if the topics are keyed by it. */
-static void key_check(struct kpid_loader *loader, const struct kpid_measure *measure, const struct kpid_yaml *key)
+static void key_check(struct kpid_loader *loader, const struct kpid_measure *measure,
+                      const struct kpid_yaml *key)
 {
     const struct kpid_source *source = &loader->model->sources[measure->source];
     if (!source->key || strcmp(source->key, key->text) == 0)
         return;
-    kpid_fault_warn(&loader->faults, key->place, "the clock's key is `%s`, source `%s` is keyed by `%s`", key->text,
-                    source->name, source->key);
-    kpid_fault_advise(&loader->faults, "events of one key may lie in different partitions and never meet: key the "
-                      "topics by %s, or correct `key:` of the source", key->text);
+    kpid_fault_warn(&loader->faults, key->place, "the clock's key is `%s`, source `%s` is keyed by `%s`",
+                    key->text, source->name, source->key);
+    kpid_fault_advise(&loader->faults,
+                      "events of one key may lie in different partitions and never meet: key the "
+                      "topics by %s, or correct `key:` of the source",
+                      key->text);
 }
 
 static void resume_check(struct kpid_loader *loader, const struct kpid_yaml *map)

@@ -1,4 +1,5 @@
-/* Pratt parser of event expressions. Binding powers: or 1, and 2, not 3, comparisons and in 4, + - 5, * / 6, sign 7. */
+/* Pratt parser of event expressions. Binding powers: or 1, and 2, not 3, comparisons and in 4, + - 5, * / 6,
+ * sign 7. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,14 +23,16 @@ struct parser {
 
 static int expression_read(struct parser *p, int power);
 
-void kpid_parse_fault(struct kpid_loader *loader, const struct kpid_parse *parse, size_t offset, const char *format, ...)
+void kpid_parse_fault(struct kpid_loader *loader, const struct kpid_parse *parse, size_t offset,
+                      const char *format, ...)
 {
     char text[512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    kpid_fault_add(&loader->faults, kpid_yaml_place_in(&loader->tree, parse->node, offset), "%s: %s", parse->what, text);
+    kpid_fault_add(&loader->faults, kpid_yaml_place_in(&loader->tree, parse->node, offset), "%s: %s",
+                   parse->what, text);
 }
 
 static int fail(struct parser *p, size_t at, const char *error, const char *advice)
@@ -59,7 +62,7 @@ static int push(struct parser *p, struct kpid_node node, size_t at)
 
 static struct kpid_node node_of(enum kpid_op op, int a, int b)
 {
-    return (struct kpid_node){ .op = (uint8_t)op, .a = (int16_t)a, .b = (int16_t)b };
+    return (struct kpid_node){.op = (uint8_t)op, .a = (int16_t)a, .b = (int16_t)b};
 }
 
 /* What stands where a value should: helps with the usual slips. */
@@ -70,7 +73,8 @@ static int unexpected(struct parser *p)
     if (now.kind == KPID_TOKEN_BAD)
         return fail(p, now.at, p->lexer.error, p->lexer.advice);
     if (now.kind == KPID_TOKEN_END)
-        return fail(p, now.at, "the expression ends too early", "complete it: a value or a closing bracket is missing");
+        return fail(p, now.at, "the expression ends too early",
+                    "complete it: a value or a closing bracket is missing");
     snprintf(text, sizeof text, "`%.*s` is not expected here", (int)(now.len < 60 ? now.len : 60),
              p->lexer.text + now.at);
     return fail(p, now.at, text, "write conditions such as type == \"order.created\" and amount > 10");
@@ -122,7 +126,8 @@ static int number_push(struct parser *p, bool negative)
         enum kpid_decimal_status status =
             kpid_decimal_parse(p->lexer.text + now.at, now.len, KPID_SCALE_MAX, false, &node.number);
         if (status != KPID_DECIMAL_OK)
-            return fail(p, now.at, "the number has too many digits", "at most 18 digits behind the point, 20 before");
+            return fail(p, now.at, "the number has too many digits",
+                        "at most 18 digits behind the point, 20 before");
         for (node.scale = KPID_SCALE_MAX; node.scale > 0 && node.number % 10 == 0; node.scale--)
             node.number /= 10;
     }
@@ -163,7 +168,8 @@ static int field_push(struct parser *p)
     return push(p, node, now.at);
 }
 
-/* ---- functions ----------------------------------------------------------------------------------------------- */
+/* ---- functions
+ * ----------------------------------------------------------------------------------------------- */
 
 /* The optional zone of day(t, "zone"). */
 static const struct kpid_zone *zone_argument(struct parser *p)
@@ -190,14 +196,16 @@ static int call_read(struct parser *p)
     static const struct {
         const char *name;
         enum kpid_op op;
-    } functions[] = { { "exists", KPID_OP_EXISTS }, { "day", KPID_OP_DAY }, { "starts_with", KPID_OP_STARTS_WITH },
-                      { "lower", KPID_OP_LOWER } };
+    } functions[] = {{"exists", KPID_OP_EXISTS},
+                     {"day", KPID_OP_DAY},
+                     {"starts_with", KPID_OP_STARTS_WITH},
+                     {"lower", KPID_OP_LOWER}};
     size_t i = 0, at = p->lexer.now.at;
     while (i < KPID_COUNT_OF(functions) && !kpid_lexer_is(&p->lexer, functions[i].name))
         i++;
     if (i == KPID_COUNT_OF(functions)) {
         char *name = kpid_strndup(p->lexer.text + at, p->lexer.now.len);
-        struct kpid_names names = { 0 };
+        struct kpid_names names = {0};
         for (size_t j = 0; j < KPID_COUNT_OF(functions); j++)
             kpid_names_add(&names, functions[j].name);
         kpid_parse_fault(p->loader, p->parse, at, "there is no function `%.60s`", name);
@@ -228,7 +236,8 @@ static bool at_call(const struct parser *p)
     return kpid_lexer_is(&ahead, "(");
 }
 
-/* ---- precedence ---------------------------------------------------------------------------------------------- */
+/* ---- precedence
+ * ---------------------------------------------------------------------------------------------- */
 
 static int prefix_read(struct parser *p)
 {
@@ -295,19 +304,21 @@ static int list_read(struct parser *p, int left, bool negated, size_t at)
     return negated && index >= 0 ? push(p, node_of(KPID_OP_NOT, index, -1), at) : index;
 }
 
-static const struct operator {
+static const struct operator
+{
     const char *sign;
     enum kpid_op op;
     int power;
-} operators[] = {
-    { "or", KPID_OP_OR, POWER_OR },      { "and", KPID_OP_AND, POWER_AND },   { "==", KPID_OP_EQ, POWER_COMPARE },
-    { "!=", KPID_OP_NE, POWER_COMPARE }, { "<", KPID_OP_LT, POWER_COMPARE },  { "<=", KPID_OP_LE, POWER_COMPARE },
-    { ">", KPID_OP_GT, POWER_COMPARE },  { ">=", KPID_OP_GE, POWER_COMPARE }, { "in", KPID_OP_IN, POWER_COMPARE },
-    { "not", KPID_OP_NOT, POWER_COMPARE }, { "+", KPID_OP_ADD, POWER_SUM },   { "-", KPID_OP_SUB, POWER_SUM },
-    { "*", KPID_OP_MUL, POWER_PRODUCT }, { "/", KPID_OP_DIV, POWER_PRODUCT },
+}
+operators[] = {
+    {"or", KPID_OP_OR, POWER_OR},        {"and", KPID_OP_AND, POWER_AND},   {"==", KPID_OP_EQ, POWER_COMPARE},
+    {"!=", KPID_OP_NE, POWER_COMPARE},   {"<", KPID_OP_LT, POWER_COMPARE},  {"<=", KPID_OP_LE, POWER_COMPARE},
+    {">", KPID_OP_GT, POWER_COMPARE},    {">=", KPID_OP_GE, POWER_COMPARE}, {"in", KPID_OP_IN, POWER_COMPARE},
+    {"not", KPID_OP_NOT, POWER_COMPARE}, {"+", KPID_OP_ADD, POWER_SUM},     {"-", KPID_OP_SUB, POWER_SUM},
+    {"*", KPID_OP_MUL, POWER_PRODUCT},   {"/", KPID_OP_DIV, POWER_PRODUCT},
 };
 
-static const struct operator *operator_at(const struct parser *p)
+static const struct operator* operator_at(const struct parser *p)
 {
     for (size_t i = 0; i < KPID_COUNT_OF(operators); i++)
         if (kpid_lexer_is(&p->lexer, operators[i].sign))
@@ -320,7 +331,7 @@ static bool is_comparison(enum kpid_op op)
     return (op >= KPID_OP_EQ && op <= KPID_OP_IN) || op == KPID_OP_NOT;
 }
 
-static int infix_read(struct parser *p, int left, const struct operator *found)
+static int infix_read(struct parser *p, int left, const struct operator* found)
 {
     size_t at = p->lexer.now.at;
     kpid_lexer_next(&p->lexer);
@@ -338,10 +349,11 @@ static int expression_read(struct parser *p, int power)
     if (p->failed)
         return -1;
     if (++p->depth > KPID_EXPR_DEPTH_MAX)
-        return fail(p, p->lexer.now.at, "nested deeper than 32 levels", "use `in [...]`, or split the measure");
+        return fail(p, p->lexer.now.at, "nested deeper than 32 levels",
+                    "use `in [...]`, or split the measure");
     int left = prefix_read(p);
     for (bool compared = false; !p->failed;) {
-        const struct operator *found = operator_at(p);
+        const struct operator* found = operator_at(p);
         if (!found || found->power <= power)
             break;
         if (compared && is_comparison(found->op))
@@ -353,22 +365,22 @@ static int expression_read(struct parser *p, int power)
     return left;
 }
 
-void kpid_expr_parse(struct kpid_loader *loader, uint32_t source, const struct kpid_yaml *node, enum kpid_want want,
-                     const char *what, struct kpid_expr *expr)
+void kpid_expr_parse(struct kpid_loader *loader, uint32_t source, const struct kpid_yaml *node,
+                     enum kpid_want want, const char *what, struct kpid_expr *expr)
 {
     if (!kpid_want_text(loader, node, what))
         return;
     struct kpid_parse *parse = kpid_zalloc(1, sizeof *parse);
-    *parse = (struct kpid_parse){ .expr = expr, .node = node, .source = source, .want = (uint8_t)want };
+    *parse = (struct kpid_parse){.expr = expr, .node = node, .source = source, .want = (uint8_t)want};
     snprintf(parse->what, sizeof parse->what, "%s", what);
-    struct parser p = { .loader = loader, .parse = parse };
+    struct parser p = {.loader = loader, .parse = parse};
     kpid_lexer_init(&p.lexer, node->text);
     expression_read(&p, 0);
     if (!p.failed && p.lexer.now.kind != KPID_TOKEN_END)
         unexpected(&p);
     if (p.failed) {
         kpid_expr_release(expr);
-        *expr = (struct kpid_expr){ 0 };
+        *expr = (struct kpid_expr){0};
         free(parse->offsets);
         free(parse);
         return;

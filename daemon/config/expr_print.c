@@ -21,17 +21,17 @@ static void leaf_print(const struct kpid_node *node, const struct kpid_source *s
     case KPID_OP_STRING: kpid_buf_add_json(out, node->str, node->len); break;
     case KPID_OP_BOOL: kpid_buf_add_str(out, node->boolean ? "true" : "false"); break;
     default:
-        kpid_buf_add(out, text, kpid_decimal_print((struct kpid_decimal){ node->number, node->scale }, text));
+        kpid_buf_add(out, text, kpid_decimal_print((struct kpid_decimal){node->number, node->scale}, text));
         kpid_buf_add_str(out, node->dimension == KPID_DURATION_MS ? "ms" : "");
     }
 }
 
-static void call_print(const struct kpid_expr *expr, const struct kpid_source *source, const struct kpid_node *node,
-                       struct kpid_buf *out)
+static void call_print(const struct kpid_expr *expr, const struct kpid_source *source,
+                       const struct kpid_node *node, struct kpid_buf *out)
 {
-    static const char *const names[] = { [KPID_OP_EXISTS] = "exists(", [KPID_OP_DAY] = "day(",
-                                         [KPID_OP_STARTS_WITH] = "starts_with(", [KPID_OP_LOWER] = "lower(",
-                                         [KPID_OP_NOT] = "not (", [KPID_OP_NEG] = "-(" };
+    static const char *const names[] = {
+        [KPID_OP_EXISTS] = "exists(", [KPID_OP_DAY] = "day(",  [KPID_OP_STARTS_WITH] = "starts_with(",
+        [KPID_OP_LOWER] = "lower(",   [KPID_OP_NOT] = "not (", [KPID_OP_NEG] = "-("};
     kpid_buf_add_str(out, names[node->op]);
     kpid_expr_print(expr, source, node->a, out);
     if (node->op == KPID_OP_STARTS_WITH) {
@@ -43,12 +43,14 @@ static void call_print(const struct kpid_expr *expr, const struct kpid_source *s
     kpid_buf_add_char(out, ')');
 }
 
-void kpid_expr_print(const struct kpid_expr *expr, const struct kpid_source *source, int index, struct kpid_buf *out)
+void kpid_expr_print(const struct kpid_expr *expr, const struct kpid_source *source, int index,
+                     struct kpid_buf *out)
 {
     static const char *const signs[] = {
-        [KPID_OP_AND] = "and", [KPID_OP_OR] = "or", [KPID_OP_EQ] = "==", [KPID_OP_NE] = "!=", [KPID_OP_LT] = "<",
-        [KPID_OP_LE] = "<=",   [KPID_OP_GT] = ">",  [KPID_OP_GE] = ">=", [KPID_OP_ADD] = "+", [KPID_OP_SUB] = "-",
-        [KPID_OP_MUL] = "*",   [KPID_OP_DIV] = "/", [KPID_OP_IN] = "in",
+        [KPID_OP_AND] = "and", [KPID_OP_OR] = "or", [KPID_OP_EQ] = "==", [KPID_OP_NE] = "!=",
+        [KPID_OP_LT] = "<",    [KPID_OP_LE] = "<=", [KPID_OP_GT] = ">",  [KPID_OP_GE] = ">=",
+        [KPID_OP_ADD] = "+",   [KPID_OP_SUB] = "-", [KPID_OP_MUL] = "*", [KPID_OP_DIV] = "/",
+        [KPID_OP_IN] = "in",
     };
     const struct kpid_node *node = &expr->nodes[index];
     if (node->op <= KPID_OP_BOOL) {
@@ -72,7 +74,8 @@ void kpid_expr_print(const struct kpid_expr *expr, const struct kpid_source *sou
     kpid_buf_add_char(out, ')');
 }
 
-/* ---- inference ----------------------------------------------------------------------------------------------- */
+/* ---- inference
+ * ----------------------------------------------------------------------------------------------- */
 
 static bool is_time(const struct kpid_expr *expr, const struct kpid_source *source, int index)
 {

@@ -8,8 +8,8 @@
 
 enum kind { ANY, BOOLEAN, NUMBER, STRING };
 
-static const char *const kind_names[] = { [ANY] = "anything", [BOOLEAN] = "a condition", [NUMBER] = "a number",
-                                          [STRING] = "a text" };
+static const char *const kind_names[] = {
+    [ANY] = "anything", [BOOLEAN] = "a condition", [NUMBER] = "a number", [STRING] = "a text"};
 
 struct typing {
     struct kpid_loader *loader;
@@ -31,12 +31,13 @@ static bool want(struct typing *t, int index, enum kind kind, const char *who)
     enum kind is = t->kinds[index];
     if (is == kind || is == ANY)
         return true;
-    kpid_parse_fault(t->loader, t->parse, t->parse->offsets[index], "%s takes %s, not %s", who, kind_names[kind],
-                     kind_names[is]);
+    kpid_parse_fault(t->loader, t->parse, t->parse->offsets[index], "%s takes %s, not %s", who,
+                     kind_names[kind], kind_names[is]);
     if (kind == BOOLEAN)
         kpid_fault_advise(&t->loader->faults, "write a comparison, such as type == \"order.created\"");
     else if (kind == NUMBER)
-        kpid_fault_advise(&t->loader->faults, "use a field that holds a number, and no quotes around numbers");
+        kpid_fault_advise(&t->loader->faults,
+                          "use a field that holds a number, and no quotes around numbers");
     else
         kpid_fault_advise(&t->loader->faults, "put the text in quotes, or use a field that holds a text");
     return false;
@@ -47,7 +48,8 @@ static const char *const op_names[] = {
     [KPID_OP_SUB] = "`-`",   [KPID_OP_MUL] = "`*`",   [KPID_OP_DIV] = "`/`", [KPID_OP_NEG] = "`-`",
 };
 
-/* ---- dimensions ---------------------------------------------------------------------------------------------- */
+/* ---- dimensions
+ * ---------------------------------------------------------------------------------------------- */
 
 enum { P = KPID_PLAIN, T = KPID_TIME_MS, D = KPID_DURATION_MS };
 
@@ -55,12 +57,14 @@ enum { P = KPID_PLAIN, T = KPID_TIME_MS, D = KPID_DURATION_MS };
 static bool dimension_join(enum kpid_op op, uint8_t a, uint8_t b, uint8_t *ret)
 {
     static const uint8_t none = 3;
-    static const uint8_t sums[3][3] = { [P] = { P, 3, 3 }, [T] = { 3, 3, T }, [D] = { 3, T, D } };
-    static const uint8_t differences[3][3] = { [P] = { P, 3, 3 }, [T] = { 3, D, T }, [D] = { 3, 3, D } };
-    static const uint8_t products[3][3] = { [P] = { P, 3, D }, [T] = { 3, 3, 3 }, [D] = { D, 3, 3 } };
-    static const uint8_t quotients[3][3] = { [P] = { P, 3, 3 }, [T] = { 3, 3, 3 }, [D] = { D, 3, P } };
-    uint8_t joined = op == KPID_OP_ADD ? sums[a][b] : op == KPID_OP_SUB ? differences[a][b]
-                     : op == KPID_OP_MUL ? products[a][b] : quotients[a][b];
+    static const uint8_t sums[3][3] = {[P] = {P, 3, 3}, [T] = {3, 3, T}, [D] = {3, T, D}};
+    static const uint8_t differences[3][3] = {[P] = {P, 3, 3}, [T] = {3, D, T}, [D] = {3, 3, D}};
+    static const uint8_t products[3][3] = {[P] = {P, 3, D}, [T] = {3, 3, 3}, [D] = {D, 3, 3}};
+    static const uint8_t quotients[3][3] = {[P] = {P, 3, 3}, [T] = {3, 3, 3}, [D] = {D, 3, P}};
+    uint8_t joined = op == KPID_OP_ADD   ? sums[a][b]
+                     : op == KPID_OP_SUB ? differences[a][b]
+                     : op == KPID_OP_MUL ? products[a][b]
+                                         : quotients[a][b];
     if (joined == none)
         return false;
     *ret = joined;
@@ -69,16 +73,18 @@ static bool dimension_join(enum kpid_op op, uint8_t a, uint8_t b, uint8_t *ret)
 
 static bool dimension_fault(struct typing *t, int index)
 {
-    static const char *const names[] = { [P] = "a plain number", [T] = "a time", [D] = "a duration" };
+    static const char *const names[] = {[P] = "a plain number", [T] = "a time", [D] = "a duration"};
     const struct kpid_node *nodes = t->parse->expr->nodes, *node = &nodes[index];
-    kpid_parse_fault(t->loader, t->parse, t->parse->offsets[index], "%s can't join %s and %s", op_names[node->op],
-                     names[nodes[node->a].dimension], names[nodes[node->b].dimension]);
-    kpid_fault_advise(&t->loader->faults, "write durations with a unit (30s, 48h), plain milliseconds as x * 1ms, and "
+    kpid_parse_fault(t->loader, t->parse, t->parse->offsets[index], "%s can't join %s and %s",
+                     op_names[node->op], names[nodes[node->a].dimension], names[nodes[node->b].dimension]);
+    kpid_fault_advise(&t->loader->faults,
+                      "write durations with a unit (30s, 48h), plain milliseconds as x * 1ms, and "
                       "declare fields that hold times: fields: { promised_ts: { type: time } }");
     return false;
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------------------- */
+/* ---- nodes
+ * --------------------------------------------------------------------------------------------------- */
 
 static uint8_t larger(uint8_t a, uint8_t b)
 {
@@ -103,8 +109,9 @@ static bool arithmetic_type(struct typing *t, struct kpid_node *node, int index)
             return dimension_fault(t, index);
         unsigned product = (unsigned)a->scale + b->scale;
         node->scale = node->op == KPID_OP_DIV ? DIVISION_SCALE
-                      : node->op == KPID_OP_MUL ? (uint8_t)(product < KPID_SCALE_MAX ? product : KPID_SCALE_MAX)
-                                                : larger(a->scale, b->scale);
+                      : node->op == KPID_OP_MUL
+                          ? (uint8_t)(product < KPID_SCALE_MAX ? product : KPID_SCALE_MAX)
+                          : larger(a->scale, b->scale);
     }
     t->kinds[index] = NUMBER;
     return true;
@@ -133,8 +140,11 @@ static bool comparison_type(struct typing *t, struct kpid_node *node, int index)
     bool order = node->op != KPID_OP_EQ && node->op != KPID_OP_NE;
     t->kinds[index] = BOOLEAN;
     if (a != ANY && b != ANY && a != b)
-        return fault(t, index, order ? "values of different types have no order" : "values of different types are never equal",
-                     "compare numbers with numbers and texts with texts in quotes; a field's type stands under `fields:`");
+        return fault(t, index,
+                     order ? "values of different types have no order"
+                           : "values of different types are never equal",
+                     "compare numbers with numbers and texts with texts in quotes; a field's type stands "
+                     "under `fields:`");
     if (order && (a == BOOLEAN || b == BOOLEAN))
         return fault(t, index, "true and false have no order", "write == or !=");
     uint8_t da = nodes[node->a].dimension, db = nodes[node->b].dimension;
@@ -163,8 +173,11 @@ static bool in_type(struct typing *t, struct kpid_node *node, int index)
 
 static bool field_type(struct typing *t, struct kpid_node *node, int index)
 {
-    static const uint8_t kinds[] = { [KPID_FIELD_ANY] = ANY, [KPID_FIELD_NUMBER] = NUMBER, [KPID_FIELD_TIME] = NUMBER,
-                                     [KPID_FIELD_STRING] = STRING, [KPID_FIELD_BOOL] = BOOLEAN };
+    static const uint8_t kinds[] = {[KPID_FIELD_ANY] = ANY,
+                                    [KPID_FIELD_NUMBER] = NUMBER,
+                                    [KPID_FIELD_TIME] = NUMBER,
+                                    [KPID_FIELD_STRING] = STRING,
+                                    [KPID_FIELD_BOOL] = BOOLEAN};
     const struct kpid_field *field = &t->source->fields[node->slot];
     node->scale = field->scale;
     node->dimension = field->kind == KPID_FIELD_TIME ? KPID_TIME_MS : KPID_PLAIN;
@@ -175,7 +188,8 @@ static bool field_type(struct typing *t, struct kpid_node *node, int index)
 static bool node_type(struct typing *t, int index)
 {
     struct kpid_node *node = &t->parse->expr->nodes[index];
-    static const uint8_t leaves[] = { [KPID_OP_NUMBER] = NUMBER, [KPID_OP_STRING] = STRING, [KPID_OP_BOOL] = BOOLEAN };
+    static const uint8_t leaves[] = {
+        [KPID_OP_NUMBER] = NUMBER, [KPID_OP_STRING] = STRING, [KPID_OP_BOOL] = BOOLEAN};
     switch ((enum kpid_op)node->op) {
     case KPID_OP_FIELD: return field_type(t, node, index);
     case KPID_OP_NUMBER:
@@ -208,7 +222,8 @@ static bool depth_check(struct typing *t, int index)
     uint8_t a = node->a >= 0 ? t->depths[node->a] : 0, b = node->b >= 0 ? t->depths[node->b] : 0;
     t->depths[index] = (uint8_t)(larger(a, b) + 1);
     return t->depths[index] <= KPID_EXPR_DEPTH_MAX ||
-           fault(t, index, "nested deeper than 32 levels", "use `in [...]` instead of a chain of `or`, or split the measure");
+           fault(t, index, "nested deeper than 32 levels",
+                 "use `in [...]` instead of a chain of `or`, or split the measure");
 }
 
 static bool root_check(struct typing *t)
@@ -227,8 +242,11 @@ static bool root_check(struct typing *t)
 static void parse_type(struct kpid_loader *loader, struct kpid_parse *parse)
 {
     struct kpid_expr *expr = parse->expr;
-    struct typing t = { .loader = loader, .parse = parse, .source = &loader->model->sources[parse->source],
-                        .kinds = kpid_zalloc(expr->n, 1), .depths = kpid_zalloc(expr->n, 1) };
+    struct typing t = {.loader = loader,
+                       .parse = parse,
+                       .source = &loader->model->sources[parse->source],
+                       .kinds = kpid_zalloc(expr->n, 1),
+                       .depths = kpid_zalloc(expr->n, 1)};
     bool good = true;
     for (int i = 0; good && i < (int)expr->n; i++)
         good = depth_check(&t, i) && node_type(&t, i);

@@ -11,7 +11,7 @@
 
 void kpid_faults_init(struct kpid_faults *faults, const char *name, const char *text, size_t len)
 {
-    *faults = (struct kpid_faults){ .name = name, .text = text, .len = len };
+    *faults = (struct kpid_faults){.name = name, .text = text, .len = len};
 }
 
 void kpid_faults_release(struct kpid_faults *faults)
@@ -21,7 +21,7 @@ void kpid_faults_release(struct kpid_faults *faults)
         free(faults->items[i].advice);
     }
     free(faults->items);
-    *faults = (struct kpid_faults){ .name = faults->name };
+    *faults = (struct kpid_faults){.name = faults->name};
 }
 
 static char *print_args(const char *format, va_list args)
@@ -42,8 +42,8 @@ static void add(struct kpid_faults *faults, struct kpid_place place, bool warnin
         faults->cap = faults->cap ? faults->cap * 2 : 16;
         faults->items = kpid_realloc(faults->items, faults->cap * sizeof *faults->items);
     }
-    faults->items[faults->n] = (struct kpid_fault){
-        .place = place, .message = message, .order = faults->n, .warning = warning };
+    faults->items[faults->n] =
+        (struct kpid_fault){.place = place, .message = message, .order = faults->n, .warning = warning};
     faults->n++;
     faults->n_errors += !warning;
 }
@@ -92,7 +92,8 @@ void kpid_fault_advise_names(struct kpid_faults *faults, const char *word, const
     kpid_buf_release(&list);
 }
 
-/* ---- printing ----------------------------------------------------------------------------------------------- */
+/* ---- printing
+ * ----------------------------------------------------------------------------------------------- */
 
 /* The line's bytes, without its end. */
 static const char *line_find(const struct kpid_faults *faults, uint32_t line, size_t *ret_len)
@@ -111,8 +112,8 @@ static const char *line_find(const struct kpid_faults *faults, uint32_t line, si
     return at;
 }
 
-/* Pads to the caret: tabs stay tabs, ideographs and the like (lead byte of three and more bytes, but for general
- * punctuation) are two columns wide in terminals. */
+/* Pads to the caret: tabs stay tabs, ideographs and the like (lead byte of three and more bytes, but for
+ * general punctuation) are two columns wide in terminals. */
 static void caret_print(const char *line, size_t len, uint32_t column, struct kpid_buf *out)
 {
     uint32_t seen = 1;
@@ -128,7 +129,8 @@ static void caret_print(const char *line, size_t len, uint32_t column, struct kp
     kpid_buf_add_str(out, "^\n");
 }
 
-static void fault_print(const struct kpid_faults *faults, const struct kpid_fault *fault, struct kpid_buf *out)
+static void fault_print(const struct kpid_faults *faults, const struct kpid_fault *fault,
+                        struct kpid_buf *out)
 {
     assert(fault->advice);
     if (out->len > 0)
@@ -162,8 +164,8 @@ size_t kpid_faults_print(struct kpid_faults *faults, struct kpid_buf *out)
     size_t errors = 0;
     for (size_t i = 0; i < faults->n; i++) {
         const struct kpid_fault *fault = &faults->items[i], *before = i ? fault - 1 : NULL;
-        if (before && before->place.line == fault->place.line && before->place.column == fault->place.column &&
-            strcmp(before->message, fault->message) == 0)
+        if (before && before->place.line == fault->place.line &&
+            before->place.column == fault->place.column && strcmp(before->message, fault->message) == 0)
             continue;
         fault_print(faults, fault, out);
         errors += !fault->warning;
@@ -171,7 +173,8 @@ size_t kpid_faults_print(struct kpid_faults *faults, struct kpid_buf *out)
     return errors;
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * -------------------------------------------------------------------------------------------------- */
 
 char *kpid_buf_take(struct kpid_buf *buf)
 {
@@ -193,7 +196,7 @@ void kpid_names_add(struct kpid_names *names, const char *name)
 void kpid_names_release(struct kpid_names *names)
 {
     free(names->at);
-    *names = (struct kpid_names){ 0 };
+    *names = (struct kpid_names){0};
 }
 
 /* Optimal string alignment: insert, delete, replace, swap neighbours; case counts nothing. */

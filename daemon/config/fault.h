@@ -1,6 +1,6 @@
 /*
- * Collects the faults of one file, to be shown together: place, message, the line with a caret, advice. Every fault
- * says what to do. Copies what it is given; borrows `name` and `text`, which outlive it.
+ * Collects the faults of one file, to be shown together: place, message, the line with a caret, advice. Every
+ * fault says what to do. Copies what it is given; borrows `name` and `text`, which outlive it.
  */
 #ifndef KPID_CONFIG_FAULT_H
 #define KPID_CONFIG_FAULT_H
@@ -35,11 +35,14 @@ void kpid_faults_init(struct kpid_faults *faults, const char *name, const char *
 void kpid_faults_release(struct kpid_faults *faults);
 
 /* Adds an error or a warning; one of the _advise functions must follow. */
-void kpid_fault_add(struct kpid_faults *faults, struct kpid_place place, const char *format, ...) KPID_PRINTF(3, 4);
-void kpid_fault_warn(struct kpid_faults *faults, struct kpid_place place, const char *format, ...) KPID_PRINTF(3, 4);
+void kpid_fault_add(struct kpid_faults *faults, struct kpid_place place, const char *format, ...)
+    KPID_PRINTF(3, 4);
+void kpid_fault_warn(struct kpid_faults *faults, struct kpid_place place, const char *format, ...)
+    KPID_PRINTF(3, 4);
 /* The advice of the newest fault. */
 void kpid_fault_advise(struct kpid_faults *faults, const char *format, ...) KPID_PRINTF(2, 3);
-/* The same: "did you mean `x`?" if a name is near to `word`, and the names there are ("known measures: a, b"). */
+/* The same: "did you mean `x`?" if a name is near to `word`, and the names there are ("known measures: a,
+ * b"). */
 void kpid_fault_advise_names(struct kpid_faults *faults, const char *word, const char *what,
                              const struct kpid_names *names);
 

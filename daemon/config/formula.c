@@ -20,11 +20,11 @@ static struct kpid_place place_of(struct resolver *r, const struct kpid_formula_
     return kpid_yaml_place_in(&r->loader->tree, text->node, leaf->at);
 }
 
-static void unknown_name(struct resolver *r, const struct kpid_formula_text *text, const struct kpid_formula_leaf *leaf,
-                         const char *name)
+static void unknown_name(struct resolver *r, const struct kpid_formula_text *text,
+                         const struct kpid_formula_leaf *leaf, const char *name)
 {
     const struct kpid_model *model = r->loader->model;
-    struct kpid_names names = { 0 };
+    struct kpid_names names = {0};
     for (size_t i = 0; i < model->n_measures; i++)
         kpid_names_add(&names, model->measures[i].name);
     for (size_t i = 0; i < model->n_kpis; i++)
@@ -35,8 +35,8 @@ static void unknown_name(struct resolver *r, const struct kpid_formula_text *tex
     kpid_names_release(&names);
 }
 
-static bool part_resolve(struct resolver *r, const struct kpid_formula_text *text, struct kpid_formula_leaf *leaf,
-                         const char *part)
+static bool part_resolve(struct resolver *r, const struct kpid_formula_text *text,
+                         struct kpid_formula_leaf *leaf, const char *part)
 {
     const struct kpid_measure *measure = &r->loader->model->measures[leaf->measure];
     if (!measure->agg)
@@ -44,8 +44,8 @@ static bool part_resolve(struct resolver *r, const struct kpid_formula_text *tex
     leaf->part = part ? measure->agg->part(part, strlen(part)) : 0;
     if (leaf->part >= 0)
         return true;
-    kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "measure `%s` (%s) has no part `%s`", measure->name,
-                   measure->agg->name, part);
+    kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "measure `%s` (%s) has no part `%s`",
+                   measure->name, measure->agg->name, part);
     if (measure->agg->part_names && *measure->agg->part_names)
         kpid_fault_advise(&r->loader->faults, "its parts are: %s", measure->agg->part_names);
     else
@@ -53,7 +53,8 @@ static bool part_resolve(struct resolver *r, const struct kpid_formula_text *tex
     return false;
 }
 
-static bool name_resolve(struct resolver *r, const struct kpid_formula_text *text, struct kpid_formula_leaf *leaf)
+static bool name_resolve(struct resolver *r, const struct kpid_formula_text *text,
+                         struct kpid_formula_leaf *leaf)
 {
     const struct kpid_model *model = r->loader->model;
     char *name = kpid_strndup(text->node->text + leaf->at, leaf->len);
@@ -87,7 +88,8 @@ static bool cycle_fault(struct resolver *r, const struct kpid_formula_text *text
         kpid_buf_printf(&path, "%s -> ", r->loader->model->kpis[r->path[i]].name);
     kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "KPIs go round in a circle: %s%s", path.data,
                    r->loader->model->kpis[leaf->kpi].name);
-    kpid_fault_advise(&r->loader->faults, "one of them must be made of measures alone; a measure of the same name "
+    kpid_fault_advise(&r->loader->faults,
+                      "one of them must be made of measures alone; a measure of the same name "
                       "goes before a KPI");
     kpid_buf_release(&path);
     return false;
@@ -96,13 +98,15 @@ static bool cycle_fault(struct resolver *r, const struct kpid_formula_text *text
 static bool text_check(struct resolver *r, uint32_t kpi);
 
 /* The KPI behind a name, checked before this one. */
-static bool kpi_check(struct resolver *r, const struct kpid_formula_text *text, const struct kpid_formula_leaf *leaf)
+static bool kpi_check(struct resolver *r, const struct kpid_formula_text *text,
+                      const struct kpid_formula_leaf *leaf)
 {
     for (size_t i = 0; i < r->depth; i++)
         if (r->path[i] == (uint32_t)leaf->kpi)
             return cycle_fault(r, text, leaf, i);
     if (r->depth == DEPTH_MAX) {
-        kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "KPIs of KPIs, more than %d deep", DEPTH_MAX);
+        kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "KPIs of KPIs, more than %d deep",
+                       DEPTH_MAX);
         kpid_fault_advise(&r->loader->faults, "make it of measures");
         return false;
     }
@@ -129,7 +133,8 @@ static bool text_check(struct resolver *r, uint32_t kpi)
     return text->good;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------ */
+/* ---- building
+ * ------------------------------------------------------------------------------------------------ */
 
 static uint16_t ref_add(struct kpid_kpi *kpi, const struct kpid_formula_text *text,
                         const struct kpid_formula_leaf *leaf)
@@ -138,8 +143,9 @@ static uint16_t ref_add(struct kpid_kpi *kpi, const struct kpid_formula_text *te
         if (kpi->refs[i].measure == (uint32_t)leaf->measure && kpi->refs[i].part == leaf->part)
             return (uint16_t)i;
     kpi->refs = kpid_realloc(kpi->refs, (kpi->n_refs + 1) * sizeof *kpi->refs);
-    kpi->refs[kpi->n_refs] = (struct kpid_ref){ .measure = (uint32_t)leaf->measure, .part = leaf->part,
-                                                .name = kpid_strndup(text->node->text + leaf->at, leaf->len) };
+    kpi->refs[kpi->n_refs] = (struct kpid_ref){.measure = (uint32_t)leaf->measure,
+                                               .part = leaf->part,
+                                               .name = kpid_strndup(text->node->text + leaf->at, leaf->len)};
     return (uint16_t)kpi->n_refs++;
 }
 
@@ -157,11 +163,13 @@ static int emit(struct resolver *r, struct kpid_kpi *kpi, const struct kpid_form
     int b = leaf->b >= 0 ? emit(r, kpi, text, leaf->b) : -1;
     if (kpi->n_formula == NODES_MAX || (leaf->b >= 0 && b < 0))
         return -1;
-    struct kpid_formula_node node = { .op = leaf->op, .a = (int16_t)a, .b = (int16_t)b, .number = leaf->number };
+    struct kpid_formula_node node = {
+        .op = leaf->op, .a = (int16_t)a, .b = (int16_t)b, .number = leaf->number};
     if (leaf->op == KPID_F_REF)
         node.ref = ref_add(kpi, text, leaf);
     if ((kpi->n_formula & (kpi->n_formula - 1)) == 0)
-        kpi->formula = kpid_realloc(kpi->formula, (kpi->n_formula ? kpi->n_formula * 2 : 1) * sizeof *kpi->formula);
+        kpi->formula =
+            kpid_realloc(kpi->formula, (kpi->n_formula ? kpi->n_formula * 2 : 1) * sizeof *kpi->formula);
     kpi->formula[kpi->n_formula] = node;
     return (int)kpi->n_formula++;
 }
@@ -177,15 +185,16 @@ static void parts_add(const struct kpid_model *model, struct kpid_kpi *kpi)
         const char *name = agg->published[i];
         size_t at = kpi->n_refs + kpi->n_parts++;
         kpi->refs = kpid_realloc(kpi->refs, (at + 1) * sizeof *kpi->refs);
-        kpi->refs[at] = (struct kpid_ref){ .measure = measure, .part = agg->part(name, strlen(name)),
-                                           .name = kpid_strdup(name) };
+        kpi->refs[at] = (struct kpid_ref){
+            .measure = measure, .part = agg->part(name, strlen(name)), .name = kpid_strdup(name)};
     }
 }
 
 static bool has_ref(const struct kpid_kpi *kpi, int index)
 {
     const struct kpid_formula_node *node = &kpi->formula[index];
-    return node->op == KPID_F_REF || (node->a >= 0 && has_ref(kpi, node->a)) || (node->b >= 0 && has_ref(kpi, node->b));
+    return node->op == KPID_F_REF || (node->a >= 0 && has_ref(kpi, node->a)) ||
+           (node->b >= 0 && has_ref(kpi, node->b));
 }
 
 static void sources_add(const struct kpid_model *model, struct kpid_kpi *kpi)
@@ -226,7 +235,7 @@ static void kpi_build(struct resolver *r, uint32_t index)
 void kpid_formulas_resolve(struct kpid_loader *loader, struct kpid_formula_text *texts)
 {
     struct kpid_model *model = loader->model;
-    struct resolver r = { .loader = loader, .texts = texts };
+    struct resolver r = {.loader = loader, .texts = texts};
     for (uint32_t i = 0; i < model->n_kpis; i++)
         text_check(&r, i);
     for (uint32_t i = 0; i < model->n_kpis; i++) {

@@ -1,18 +1,18 @@
 /*
- * Formulas of KPIs. Parsed one by one, then other KPIs are put in their place (cycles are faults) and what is left
- * names measures and their parts only.
+ * Formulas of KPIs. Parsed one by one, then other KPIs are put in their place (cycles are faults) and what is
+ * left names measures and their parts only.
  */
 #ifndef KPID_CONFIG_FORMULA_H
 #define KPID_CONFIG_FORMULA_H
 
 #include "loader.h"
 
-struct kpid_formula_leaf {     /* a node of one formula, before names are resolved */
-    uint8_t op;                /* enum kpid_formula_op; KPID_F_REF: a name */
+struct kpid_formula_leaf { /* a node of one formula, before names are resolved */
+    uint8_t op;            /* enum kpid_formula_op; KPID_F_REF: a name */
     int16_t a, b;
-    size_t at, len;            /* in the text */
+    size_t at, len; /* in the text */
     struct kpid_decimal number;
-    int measure, part, kpi;    /* what the name means; -1 = not that */
+    int measure, part, kpi; /* what the name means; -1 = not that */
 };
 
 struct kpid_formula_text {
@@ -20,19 +20,20 @@ struct kpid_formula_text {
     struct kpid_formula_leaf *leaves;
     size_t n, cap;
     bool good;
-    uint8_t visit;             /* 0 new, 1 on the way, 2 done */
+    uint8_t visit; /* 0 new, 1 on the way, 2 done */
 };
 
 /* How a figure behaves when its window grows. */
 enum kpid_growth {
-    KPID_GROWTH_NONE,          /* a plain number */
-    KPID_GROWTH_LEVEL,         /* ratio, mean, quantile, instant: may be judged in an open window */
-    KPID_GROWTH_EXTREME,       /* min, max */
-    KPID_GROWTH_SUM            /* counts and sums: the target belongs to a window */
+    KPID_GROWTH_NONE,    /* a plain number */
+    KPID_GROWTH_LEVEL,   /* ratio, mean, quantile, instant: may be judged in an open window */
+    KPID_GROWTH_EXTREME, /* min, max */
+    KPID_GROWTH_SUM      /* counts and sums: the target belongs to a window */
 };
 
 /* Parses node's text; names stay unresolved. */
-void kpid_formula_parse(struct kpid_loader *loader, const struct kpid_yaml *node, struct kpid_formula_text *ret);
+void kpid_formula_parse(struct kpid_loader *loader, const struct kpid_yaml *node,
+                        struct kpid_formula_text *ret);
 /* Resolves, inlines and stores the formulas of all KPIs; texts[i] belongs to KPI i. */
 void kpid_formulas_resolve(struct kpid_loader *loader, struct kpid_formula_text *texts);
 

@@ -18,7 +18,7 @@ static enum kpid_figure figure_of(const struct kpid_model *model, const struct k
 /* Min and max, whether as a measure of their own or as a part. */
 static bool is_extreme(const struct kpid_agg *agg, int part)
 {
-    static const char *const words[] = { "min", "max" };
+    static const char *const words[] = {"min", "max"};
     for (size_t i = 0; i < KPID_COUNT_OF(words); i++)
         if ((part == 0 && strcmp(agg->name, words[i]) == 0) || (part > 0 && agg->part(words[i], 3) == part))
             return true;
@@ -36,7 +36,7 @@ static enum kpid_growth ref_growth(const struct kpid_model *model, const struct 
     case KPID_FIGURE_INSTANT: return KPID_GROWTH_LEVEL;
     default:
         return is_extreme(measure_of(model, kpi, node)->agg, kpi->refs[node->ref].part) ? KPID_GROWTH_EXTREME
-                                                                                         : KPID_GROWTH_LEVEL;
+                                                                                        : KPID_GROWTH_LEVEL;
     }
 }
 
@@ -79,7 +79,8 @@ bool kpid_formula_has_interval(const struct kpid_model *model, const struct kpid
         return false;
     if (kpi->formula[root].op == KPID_F_REF)
         return is_count(model, kpi, root) || figure_of(model, kpi, &kpi->formula[root]) == KPID_FIGURE_MEAN;
-    return kpi->numerator >= 0 && is_count(model, kpi, kpi->numerator) && is_count(model, kpi, kpi->denominator);
+    return kpi->numerator >= 0 && is_count(model, kpi, kpi->numerator) &&
+           is_count(model, kpi, kpi->denominator);
 }
 
 enum kpid_unit kpid_formula_unit(const struct kpid_model *model, const struct kpid_kpi *kpi)

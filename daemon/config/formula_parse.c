@@ -21,8 +21,8 @@ static int formula_read(struct parser *p, int power);
 static int fail(struct parser *p, size_t at, const char *error, const char *advice)
 {
     if (!p->failed) {
-        kpid_fault_add(&p->loader->faults, kpid_yaml_place_in(&p->loader->tree, p->formula->node, at), "formula: %s",
-                       error);
+        kpid_fault_add(&p->loader->faults, kpid_yaml_place_in(&p->loader->tree, p->formula->node, at),
+                       "formula: %s", error);
         kpid_fault_advise(&p->loader->faults, "%s", advice);
     }
     p->failed = true;
@@ -47,8 +47,9 @@ static int unexpected(struct parser *p)
 {
     const struct kpid_token now = p->lexer.now;
     if (now.kind == KPID_TOKEN_BAD)
-        return fail(p, now.at, p->lexer.error, "a formula is made of measures, their parts, other KPIs, numbers, "
-                                               "+ - * / and parentheses");
+        return fail(p, now.at, p->lexer.error,
+                    "a formula is made of measures, their parts, other KPIs, numbers, "
+                    "+ - * / and parentheses");
     if (now.kind == KPID_TOKEN_END)
         return fail(p, now.at, "it ends too early", "a name, a number or a closing parenthesis is missing");
     return fail(p, now.at, "this is not expected here",
@@ -58,10 +59,12 @@ static int unexpected(struct parser *p)
 static int number_push(struct parser *p)
 {
     const struct kpid_token now = p->lexer.now;
-    struct kpid_formula_leaf leaf = { .op = KPID_F_NUMBER, .a = -1, .b = -1, .at = now.at, .len = now.len };
+    struct kpid_formula_leaf leaf = {.op = KPID_F_NUMBER, .a = -1, .b = -1, .at = now.at, .len = now.len};
     leaf.number.scale = KPID_SCALE_MAX;
-    if (kpid_decimal_parse(p->lexer.text + now.at, now.len, KPID_SCALE_MAX, false, &leaf.number.m) != KPID_DECIMAL_OK)
-        return fail(p, now.at, "the number has too many digits", "at most 18 digits behind the point, 20 before");
+    if (kpid_decimal_parse(p->lexer.text + now.at, now.len, KPID_SCALE_MAX, false, &leaf.number.m) !=
+        KPID_DECIMAL_OK)
+        return fail(p, now.at, "the number has too many digits",
+                    "at most 18 digits behind the point, 20 before");
     for (; leaf.number.scale > 0 && leaf.number.m % 10 == 0; leaf.number.scale--)
         leaf.number.m /= 10;
     kpid_lexer_next(&p->lexer);
@@ -85,16 +88,19 @@ static int prefix_read(struct parser *p)
     if (kpid_lexer_is(lexer, "-")) {
         kpid_lexer_next(lexer);
         int inner = formula_read(p, 3);
-        struct kpid_formula_leaf leaf = { .op = KPID_F_NEG, .a = (int16_t)inner, .b = -1, .at = now.at, .len = 1 };
+        struct kpid_formula_leaf leaf = {
+            .op = KPID_F_NEG, .a = (int16_t)inner, .b = -1, .at = now.at, .len = 1};
         return p->failed ? -1 : push(p, leaf);
     }
     if (now.kind == KPID_TOKEN_NUMBER)
         return number_push(p);
     if (now.kind == KPID_TOKEN_DURATION)
-        return fail(p, now.at, "durations can't stand in a formula", "durations are in seconds here: write 172800 for 48h");
+        return fail(p, now.at, "durations can't stand in a formula",
+                    "durations are in seconds here: write 172800 for 48h");
     if (now.kind == KPID_TOKEN_NAME) {
         kpid_lexer_next(lexer);
-        return push(p, (struct kpid_formula_leaf){ .op = KPID_F_REF, .a = -1, .b = -1, .at = now.at, .len = now.len });
+        return push(
+            p, (struct kpid_formula_leaf){.op = KPID_F_REF, .a = -1, .b = -1, .at = now.at, .len = now.len});
     }
     return unexpected(p);
 }
@@ -104,9 +110,10 @@ static int formula_read(struct parser *p, int power)
     static const struct {
         const char *sign;
         uint8_t op, power;
-    } operators[] = { { "+", KPID_F_ADD, 1 }, { "-", KPID_F_SUB, 1 }, { "*", KPID_F_MUL, 2 }, { "/", KPID_F_DIV, 2 } };
+    } operators[] = {{"+", KPID_F_ADD, 1}, {"-", KPID_F_SUB, 1}, {"*", KPID_F_MUL, 2}, {"/", KPID_F_DIV, 2}};
     if (++p->depth > KPID_EXPR_DEPTH_MAX)
-        return fail(p, p->lexer.now.at, "nested deeper than 32 levels", "split it: a formula may name other KPIs");
+        return fail(p, p->lexer.now.at, "nested deeper than 32 levels",
+                    "split it: a formula may name other KPIs");
     int left = prefix_read(p);
     for (size_t i = 0; !p->failed && i < KPID_COUNT_OF(operators);) {
         if (!kpid_lexer_is(&p->lexer, operators[i].sign) || operators[i].power <= power) {
@@ -117,20 +124,22 @@ static int formula_read(struct parser *p, int power)
         kpid_lexer_next(&p->lexer);
         int right = formula_read(p, operators[i].power);
         if (!p->failed)
-            left = push(p, (struct kpid_formula_leaf){ .op = operators[i].op, .a = (int16_t)left, .b = (int16_t)right,
-                                                       .at = at, .len = 1 });
+            left = push(
+                p, (struct kpid_formula_leaf){
+                       .op = operators[i].op, .a = (int16_t)left, .b = (int16_t)right, .at = at, .len = 1});
         i = 0;
     }
     p->depth--;
     return left;
 }
 
-void kpid_formula_parse(struct kpid_loader *loader, const struct kpid_yaml *node, struct kpid_formula_text *ret)
+void kpid_formula_parse(struct kpid_loader *loader, const struct kpid_yaml *node,
+                        struct kpid_formula_text *ret)
 {
-    *ret = (struct kpid_formula_text){ .node = node };
+    *ret = (struct kpid_formula_text){.node = node};
     if (!kpid_want_text(loader, node, "formula"))
         return;
-    struct parser p = { .loader = loader, .formula = ret };
+    struct parser p = {.loader = loader, .formula = ret};
     kpid_lexer_init(&p.lexer, node->text);
     formula_read(&p, 0);
     if (!p.failed && p.lexer.now.kind != KPID_TOKEN_END)

@@ -1,5 +1,5 @@
-/* Definition hashes: what they are made of decides which state is kept over a change of the configuration. Made of
- * normalised texts, so that spaces and the order of definitions do not count. */
+/* Definition hashes: what they are made of decides which state is kept over a change of the configuration.
+ * Made of normalised texts, so that spaces and the order of definitions do not count. */
 #include "kpid/hash.h"
 
 #include <inttypes.h>
@@ -48,9 +48,10 @@ static void expr_print(const struct kpid_source *source, const struct kpid_expr 
     }
 }
 
-static void clock_print(const struct kpid_source *source, const struct kpid_clock_spec *clock, struct kpid_buf *out)
+static void clock_print(const struct kpid_source *source, const struct kpid_clock_spec *clock,
+                        struct kpid_buf *out)
 {
-    static const char *const words[] = { "start", "pause", "resume", "reopen", "stop", "cancel" };
+    static const char *const words[] = {"start", "pause", "resume", "reopen", "stop", "cancel"};
     expr_print(source, &clock->key, "key", out);
     for (size_t i = 0; i < KPID_CLOCK_WORDS; i++)
         expr_print(source, &clock->when[i], words[i], out);
@@ -61,8 +62,8 @@ static void clock_print(const struct kpid_source *source, const struct kpid_cloc
 static void measure_hash(const struct kpid_model *model, struct kpid_measure *measure, struct kpid_buf *out)
 {
     const struct kpid_source *source = &model->sources[measure->source];
-    kpid_buf_printf(out, "source %s\n%s %d %d %.17g\n", source->name, measure->agg->name, measure->param.scale,
-                    measure->param.duration, measure->param.quantile.error);
+    kpid_buf_printf(out, "source %s\n%s %d %d %.17g\n", source->name, measure->agg->name,
+                    measure->param.scale, measure->param.duration, measure->param.quantile.error);
     field_print(&source->fields[KPID_SLOT_TS], out);
     expr_print(source, &measure->where, "where", out);
     expr_print(source, &measure->value, "value", out);
@@ -73,9 +74,10 @@ static void measure_hash(const struct kpid_model *model, struct kpid_measure *me
 
 static void window_print(const struct kpid_window *window, struct kpid_buf *out)
 {
-    kpid_buf_printf(out, "window %s %d %" PRId64 " %" PRId64 " %d %d %d %s %" PRId64 "\n", window->name, window->kind,
-                    window->length_ms, window->slide_ms, (int)window->period.unit, window->period.week_start,
-                    window->period.fiscal_month, window->zone->name, window->from_ms);
+    kpid_buf_printf(out, "window %s %d %" PRId64 " %" PRId64 " %d %d %d %s %" PRId64 "\n", window->name,
+                    window->kind, window->length_ms, window->slide_ms, (int)window->period.unit,
+                    window->period.week_start, window->period.fiscal_month, window->zone->name,
+                    window->from_ms);
 }
 
 static void kpi_hash(const struct kpid_model *model, struct kpid_kpi *kpi, struct kpid_buf *out)
@@ -100,9 +102,9 @@ static void kpi_hash(const struct kpid_model *model, struct kpid_kpi *kpi, struc
 static void rule_hash(const struct kpid_model *model, const struct kpid_kpi *kpi, struct kpid_rule *rule,
                       struct kpid_buf *out)
 {
-    kpid_buf_printf(out, "%s %" PRIx64 " %s %s %.17g %.17g %" PRId64 " %" PRId64 " %" PRIu64 " %.17g\n", kpi->name,
-                    kpi->hash, kpi->windows[rule->window].name, rule->name, rule->fire, rule->clear, rule->for_ms,
-                    rule->no_data_ms, rule->min_samples, rule->confidence);
+    kpid_buf_printf(out, "%s %" PRIx64 " %s %s %.17g %.17g %" PRId64 " %" PRId64 " %" PRIu64 " %.17g\n",
+                    kpi->name, kpi->hash, kpi->windows[rule->window].name, rule->name, rule->fire,
+                    rule->clear, rule->for_ms, rule->no_data_ms, rule->min_samples, rule->confidence);
     for (size_t i = 0; i < rule->n_while_firing; i++)
         kpid_buf_printf(out, "while %s\n", model->kpis[rule->while_firing[i]].name);
     for (size_t i = 0; i < rule->n_quiet; i++)
@@ -113,12 +115,13 @@ static void rule_hash(const struct kpid_model *model, const struct kpid_kpi *kpi
 /* Targets, names and units are no part of a KPI's state, but of the model. */
 static void kpi_print(const struct kpid_kpi *kpi, struct kpid_buf *out)
 {
-    kpid_buf_printf(out, "kpi %s %" PRIx64 " %s %s %s %s %d\n", kpi->name, kpi->hash, kpi->title_en, kpi->title_zh,
-                    kpi->unit_text, kpi->zone->name, kpi->direction);
+    kpid_buf_printf(out, "kpi %s %" PRIx64 " %s %s %s %s %d\n", kpi->name, kpi->hash, kpi->title_en,
+                    kpi->title_zh, kpi->unit_text, kpi->zone->name, kpi->direction);
     for (size_t i = 0; i < kpi->n_targets; i++) {
         const struct kpid_target_row *row = &kpi->targets[i];
-        kpid_buf_printf(out, "target %d %" PRId64 " %" PRId64 " %d %d %d %.17g %.17g", row->window, row->from_ms,
-                        row->to_ms, row->weekdays, row->minute_from, row->minute_to, row->span.low, row->span.high);
+        kpid_buf_printf(out, "target %d %" PRId64 " %" PRId64 " %d %d %d %.17g %.17g", row->window,
+                        row->from_ms, row->to_ms, row->weekdays, row->minute_from, row->minute_to,
+                        row->span.low, row->span.high);
         for (size_t j = 0; row->group && j < kpi->n_by; j++)
             kpid_buf_printf(out, " %s", row->group[j] ? row->group[j] : "*");
         kpid_buf_add_char(out, '\n');
@@ -139,8 +142,8 @@ void kpid_model_hash(struct kpid_model *model)
     }
     for (size_t i = 0; i < model->n_sources; i++) {
         const struct kpid_source *source = &model->sources[i];
-        kpid_buf_printf(&text, "source %s %" PRId64 " %" PRId64 " %" PRId64 "\n", source->name, source->out_of_order_ms,
-                        source->allowed_lateness_ms, source->dedup_horizon_ms);
+        kpid_buf_printf(&text, "source %s %" PRId64 " %" PRId64 " %" PRId64 "\n", source->name,
+                        source->out_of_order_ms, source->allowed_lateness_ms, source->dedup_horizon_ms);
         for (size_t j = 0; j < source->n_topics; j++)
             kpid_buf_printf(&text, "topic %s\n", source->topics[j]);
     }

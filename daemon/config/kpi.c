@@ -13,7 +13,7 @@ static void title_load(struct kpid_loader *loader, struct kpid_kpi *kpi, const s
 {
     const struct kpid_yaml *node = kpid_yaml_get(map, "title"), *en = node, *zh = node;
     if (node && node->kind == KPID_YAML_MAP) {
-        struct kpid_names names = { 0 };
+        struct kpid_names names = {0};
         kpid_names_add(&names, "en");
         kpid_names_add(&names, "zh");
         kpid_settings_check_keys(loader, "kpis.*.title", node, &names);
@@ -40,8 +40,10 @@ static bool is_currency(const char *text)
 
 static void unit_load(struct kpid_loader *loader, struct kpid_kpi *kpi, const struct kpid_yaml *map)
 {
-    static const char *const words[] = { [KPID_UNIT_NUMBER] = "number", [KPID_UNIT_PERCENT] = "percent",
-                                         [KPID_UNIT_DURATION] = "duration", [KPID_UNIT_COUNT] = "count" };
+    static const char *const words[] = {[KPID_UNIT_NUMBER] = "number",
+                                        [KPID_UNIT_PERCENT] = "percent",
+                                        [KPID_UNIT_DURATION] = "duration",
+                                        [KPID_UNIT_COUNT] = "count"};
     static const char order[] = "number|percent|duration|money|count";
     const struct kpid_yaml *node = kpid_yaml_get(map, "unit");
     uint8_t unit = (uint8_t)(kpi->n_refs > 0 ? kpid_formula_unit(loader->model, kpi) : KPID_UNIT_NUMBER);
@@ -49,7 +51,7 @@ static void unit_load(struct kpid_loader *loader, struct kpid_kpi *kpi, const st
     if (read && is_currency(node->text)) {
         unit = KPID_UNIT_MONEY;
     } else if (read && (!kpid_text_choice(node->text, order, &unit) || unit == KPID_UNIT_MONEY)) {
-        struct kpid_names names = { 0 };
+        struct kpid_names names = {0};
         for (size_t i = 0; i < KPID_COUNT_OF(words); i++)
             if (words[i])
                 kpid_names_add(&names, words[i]);
@@ -64,7 +66,8 @@ static void unit_load(struct kpid_loader *loader, struct kpid_kpi *kpi, const st
     kpi->unit_text = kpid_strdup(unit == KPID_UNIT_MONEY ? node->text : words[unit]);
 }
 
-/* ---- groups -------------------------------------------------------------------------------------------------- */
+/* ---- groups
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool listed(const struct kpid_yaml *list, const char *text)
 {
@@ -83,16 +86,18 @@ static bool group_check(struct kpid_loader *loader, const struct kpid_kpi *kpi, 
         const struct kpid_measure *measure = &model->measures[kpi->refs[i].measure];
         const struct kpid_yaml *allowed = loader->measure_by[kpi->refs[i].measure];
         if (allowed && !listed(allowed, node->text)) {
-            struct kpid_names names = { 0 };
+            struct kpid_names names = {0};
             for (size_t j = 0; j < allowed->n; j++)
                 kpid_names_add(&names, allowed->items[j]->text);
-            kpid_fault_add(&loader->faults, node->place, "measure `%s` can't be grouped by `%s`", measure->name,
-                           node->text);
+            kpid_fault_add(&loader->faults, node->place, "measure `%s` can't be grouped by `%s`",
+                           measure->name, node->text);
             kpid_fault_advise_names(&loader->faults, node->text, "groups of the measure", &names);
             kpid_names_release(&names);
             good = false;
-        } else if (measure->is_clock && (strncmp(node->text, "start.", 6) == 0 || strncmp(node->text, "stop.", 5) == 0)) {
-            kpid_fault_add(&loader->faults, node->place, "a clock is grouped by fields of the event that stops it");
+        } else if (measure->is_clock &&
+                   (strncmp(node->text, "start.", 6) == 0 || strncmp(node->text, "stop.", 5) == 0)) {
+            kpid_fault_add(&loader->faults, node->place,
+                           "a clock is grouped by fields of the event that stops it");
             kpid_fault_advise(&loader->faults, "write by: [%s]", strchr(node->text, '.') + 1);
             good = false;
         } else if (kpid_source_field(loader, measure->source, node->text, node->place) < 0) {
@@ -108,7 +113,8 @@ static void by_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struct kpi
     if (!by)
         return;
     if (by->kind != KPID_YAML_LIST) {
-        kpid_fault_add(&loader->faults, by->place, "by must be a list of fields, not %s", kpid_yaml_kind_name(by));
+        kpid_fault_add(&loader->faults, by->place, "by must be a list of fields, not %s",
+                       kpid_yaml_kind_name(by));
         kpid_fault_advise(&loader->faults, "write by: [channel, region]");
         return;
     }
@@ -129,7 +135,8 @@ static void by_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struct kpi
     }
 }
 
-/* ---- the KPI ------------------------------------------------------------------------------------------------- */
+/* ---- the KPI
+ * ------------------------------------------------------------------------------------------------- */
 
 static char *text_load(struct kpid_loader *loader, const struct kpid_yaml *map, const char *key)
 {
@@ -139,14 +146,16 @@ static char *text_load(struct kpid_loader *loader, const struct kpid_yaml *map, 
 
 static void words_load(struct kpid_loader *loader, struct kpid_kpi *kpi, const struct kpid_yaml *map)
 {
-    const struct kpid_yaml *direction = kpid_yaml_get(map, "direction"), *dimension = kpid_yaml_get(map, "dimension");
+    const struct kpid_yaml *direction = kpid_yaml_get(map, "direction"),
+                           *dimension = kpid_yaml_get(map, "dimension");
     const struct kpid_yaml *groups = kpid_yaml_get(map, "history_groups"), *zone = kpid_yaml_get(map, "zone");
     uint8_t index;
     uint64_t count;
     kpi->direction = KPID_UP;
     if (direction && kpid_want_choice(loader, direction, "direction", "up|down|band", &index))
         kpi->direction = index;
-    if (dimension && kpid_want_choice(loader, dimension, "dimension", "financial|customer|process|learning", &index))
+    if (dimension &&
+        kpid_want_choice(loader, dimension, "dimension", "financial|customer|process|learning", &index))
         kpi->dimension = kpid_strdup(dimension->text);
     kpi->history_groups = HISTORY_GROUPS;
     if (groups && kpid_want_count(loader, groups, "history_groups", 0, 1000000, &count))
@@ -172,8 +181,8 @@ static void kpi_load(struct kpid_loader *loader, uint32_t index, struct kpid_yam
     kpi->judge_open = kpid_formula_growth(loader->model, kpi) == KPID_GROWTH_LEVEL;
 }
 
-static void formula_load(struct kpid_loader *loader, uint32_t index, struct kpid_yaml *key, struct kpid_yaml *map,
-                         struct kpid_formula_text *text)
+static void formula_load(struct kpid_loader *loader, uint32_t index, struct kpid_yaml *key,
+                         struct kpid_yaml *map, struct kpid_formula_text *text)
 {
     struct kpid_kpi *kpi = &loader->model->kpis[index];
     kpi->name = kpid_strdup(key->text);

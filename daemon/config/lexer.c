@@ -76,7 +76,8 @@ static void sign_read(struct kpid_lexer *lexer, const char *at)
         bad(lexer, "`&` and `|` are not known", "write `and`, `or`");
     else
         bad(lexer, "this character means nothing here",
-            "names hold letters, digits, _ and dots; texts stand in quotes; operators are + - * / == != < <= > >= "
+            "names hold letters, digits, _ and dots; texts stand in quotes; operators are + - * / == != < <= "
+            "> >= "
             "and or not in");
 }
 
@@ -85,7 +86,7 @@ void kpid_lexer_next(struct kpid_lexer *lexer)
     const char *at = lexer->text + lexer->now.at + lexer->now.len;
     while (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')
         at++;
-    lexer->now = (struct kpid_token){ .kind = KPID_TOKEN_END, .at = (size_t)(at - lexer->text) };
+    lexer->now = (struct kpid_token){.kind = KPID_TOKEN_END, .at = (size_t)(at - lexer->text)};
     if (*at == '\0')
         return;
     if (*at == '"' || *at == '\'') {
@@ -105,7 +106,7 @@ void kpid_lexer_next(struct kpid_lexer *lexer)
 
 void kpid_lexer_init(struct kpid_lexer *lexer, const char *text)
 {
-    *lexer = (struct kpid_lexer){ .text = text };
+    *lexer = (struct kpid_lexer){.text = text};
     kpid_lexer_next(lexer);
 }
 

@@ -5,10 +5,13 @@
 #include "kpid/macros.h"
 
 enum kpid_token_kind {
-    KPID_TOKEN_END, KPID_TOKEN_NAME, KPID_TOKEN_NUMBER, KPID_TOKEN_DURATION,
-    KPID_TOKEN_STRING,  /* text with its quotes */
-    KPID_TOKEN_SIGN,    /* ( ) [ ] , + - * / == != < <= > >= */
-    KPID_TOKEN_BAD      /* nothing of the language; `error` and `advice` say why */
+    KPID_TOKEN_END,
+    KPID_TOKEN_NAME,
+    KPID_TOKEN_NUMBER,
+    KPID_TOKEN_DURATION,
+    KPID_TOKEN_STRING, /* text with its quotes */
+    KPID_TOKEN_SIGN,   /* ( ) [ ] , + - * / == != < <= > >= */
+    KPID_TOKEN_BAD     /* nothing of the language; `error` and `advice` say why */
 };
 
 struct kpid_token {

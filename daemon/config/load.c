@@ -1,5 +1,5 @@
-/* The order in which a configuration is read: settings, sources, measures, KPIs, plan. All faults are collected; a
- * model is given out only without any. */
+/* The order in which a configuration is read: settings, sources, measures, KPIs, plan. All faults are
+ * collected; a model is given out only without any. */
 #include "kpid/config.h"
 
 #include <errno.h>
@@ -21,7 +21,8 @@ static void usage_check(struct kpid_loader *loader, const struct kpid_yaml *meas
                 used |= model->kpis[j].refs[k].measure == i;
         if (used)
             continue;
-        kpid_fault_warn(&loader->faults, measures->keys[i]->place, "no KPI uses measure `%s`", model->measures[i].name);
+        kpid_fault_warn(&loader->faults, measures->keys[i]->place, "no KPI uses measure `%s`",
+                        model->measures[i].name);
         kpid_fault_advise(&loader->faults, "name it in a formula, or remove it");
     }
 }
@@ -58,7 +59,7 @@ struct kpid_model *kpid_config_parse(const char *name, const char *text, size_t 
                                      const struct kpid_config_options *options, struct kpid_buf *faults,
                                      size_t *ret_faults)
 {
-    struct kpid_loader loader = { 0 };
+    struct kpid_loader loader = {0};
     struct kpid_model *model = kpid_zalloc(1, sizeof *model);
     loader.model = model;
     loader.zoneinfo = options && options->zoneinfo ? options->zoneinfo : "/usr/share/zoneinfo";
@@ -82,12 +83,13 @@ struct kpid_model *kpid_config_parse(const char *name, const char *text, size_t 
 
 static void file_fault(const char *path, const char *error, struct kpid_buf *faults, size_t *ret_faults)
 {
-    kpid_buf_printf(faults, "%s:1:1: error: %s\n    advice: name a readable file with a configuration\n", path, error);
+    kpid_buf_printf(faults, "%s:1:1: error: %s\n    advice: name a readable file with a configuration\n",
+                    path, error);
     *ret_faults = 1;
 }
 
-struct kpid_model *kpid_config_load(const char *path, const struct kpid_config_options *options, struct kpid_buf *faults,
-                                    size_t *ret_faults)
+struct kpid_model *kpid_config_load(const char *path, const struct kpid_config_options *options,
+                                    struct kpid_buf *faults, size_t *ret_faults)
 {
     FILE *file = fopen(path, "rb");
     if (!file) {

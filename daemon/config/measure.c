@@ -21,8 +21,9 @@ static const struct kpid_agg *agg_find(struct kpid_loader *loader, const struct 
     for (size_t i = 0; i < map->n; i++) {
         const struct kpid_agg *agg = kpid_agg_find(map->keys[i]->text, map->keys[i]->len);
         if (agg && ret) {
-            kpid_fault_add(&loader->faults, map->keys[i]->place, "measure `%s` has two aggregations, `%s` and `%s`",
-                           measure->name, ret->name, agg->name);
+            kpid_fault_add(&loader->faults, map->keys[i]->place,
+                           "measure `%s` has two aggregations, `%s` and `%s`", measure->name, ret->name,
+                           agg->name);
             kpid_fault_advise(&loader->faults, "a measure has one; make a second measure");
             return NULL;
         }
@@ -45,7 +46,7 @@ static const struct kpid_agg *agg_find(struct kpid_loader *loader, const struct 
 
 static void keys_check(struct kpid_loader *loader, const struct kpid_yaml *map)
 {
-    struct kpid_names names = { 0 };
+    struct kpid_names names = {0};
     const struct kpid_agg *agg;
     for (size_t i = 0; (agg = kpid_agg_at(i)); i++)
         kpid_names_add(&names, agg->name);
@@ -58,8 +59,8 @@ static void error_load(struct kpid_loader *loader, struct kpid_measure *measure,
     double error = ERROR_DEFAULT, read;
     const struct kpid_yaml *node = kpid_yaml_get(map, "error");
     if (node && !has_quantiles(measure->agg)) {
-        kpid_fault_add(&loader->faults, kpid_yaml_key(map, "error")->place, "`%s` has no quantiles, so no `error`",
-                       measure->agg->name);
+        kpid_fault_add(&loader->faults, kpid_yaml_key(map, "error")->place,
+                       "`%s` has no quantiles, so no `error`", measure->agg->name);
         kpid_fault_advise(&loader->faults, "remove the key; this aggregation is exact or has a fixed error");
     } else if (node && kpid_want_percent(loader, node, "error", &read)) {
         if (read >= 0.0001 && read <= 0.2) {
@@ -86,8 +87,8 @@ static void input_load(struct kpid_loader *loader, struct kpid_measure *measure,
                           key->text);
     } else {
         kpid_expr_parse(loader, measure->source, node,
-                        measure->agg->input == KPID_INPUT_NUMBER ? KPID_WANT_NUMBER : KPID_WANT_FIELD, key->text,
-                        &measure->value);
+                        measure->agg->input == KPID_INPUT_NUMBER ? KPID_WANT_NUMBER : KPID_WANT_FIELD,
+                        key->text, &measure->value);
     }
 }
 
@@ -97,15 +98,17 @@ static bool source_want(struct kpid_loader *loader, struct kpid_measure *measure
     const struct kpid_model *model = loader->model;
     const struct kpid_yaml *from = kpid_yaml_get(map, "from");
     if (!from) {
-        kpid_fault_add(&loader->faults, map->place, "measure `%s` does not say `from` which source", measure->name);
-        kpid_fault_advise(&loader->faults, "add from: %s", model->n_sources ? model->sources[0].name : "SOURCE");
+        kpid_fault_add(&loader->faults, map->place, "measure `%s` does not say `from` which source",
+                       measure->name);
+        kpid_fault_advise(&loader->faults, "add from: %s",
+                          model->n_sources ? model->sources[0].name : "SOURCE");
         return false;
     }
     if (!kpid_want_text(loader, from, "from"))
         return false;
     int source = kpid_model_source_find(model, from->text);
     if (source < 0) {
-        struct kpid_names names = { 0 };
+        struct kpid_names names = {0};
         for (size_t i = 0; i < model->n_sources; i++)
             kpid_names_add(&names, model->sources[i].name);
         kpid_fault_add(&loader->faults, from->place, "there is no source `%s`", from->text);
@@ -123,7 +126,8 @@ static void by_load(struct kpid_loader *loader, size_t index, struct kpid_yaml *
     if (!by)
         return;
     if (by->kind != KPID_YAML_LIST) {
-        kpid_fault_add(&loader->faults, by->place, "by must be a list of fields, not %s", kpid_yaml_kind_name(by));
+        kpid_fault_add(&loader->faults, by->place, "by must be a list of fields, not %s",
+                       kpid_yaml_kind_name(by));
         kpid_fault_advise(&loader->faults, "write by: [channel, region]");
         return;
     }
@@ -133,7 +137,8 @@ static void by_load(struct kpid_loader *loader, size_t index, struct kpid_yaml *
     loader->measure_by[index] = by;
 }
 
-static void measure_load(struct kpid_loader *loader, size_t index, struct kpid_yaml *key, struct kpid_yaml *map)
+static void measure_load(struct kpid_loader *loader, size_t index, struct kpid_yaml *key,
+                         struct kpid_yaml *map)
 {
     struct kpid_measure *measure = &loader->model->measures[index];
     size_t at;

@@ -1,5 +1,5 @@
-/* What the engine needs beside the definitions: groupings, the measures of a source by type of event, limits. The
- * ladders are made in plan_rungs.c. */
+/* What the engine needs beside the definitions: groupings, the measures of a source by type of event, limits.
+ * The ladders are made in plan_rungs.c. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -16,7 +16,8 @@ bool kpid_kpi_uses(const struct kpid_kpi *kpi, size_t measure)
     return false;
 }
 
-/* ---- groupings ----------------------------------------------------------------------------------------------- */
+/* ---- groupings
+ * ----------------------------------------------------------------------------------------------- */
 
 static int slot_find(const struct kpid_source *source, const char *name)
 {
@@ -30,12 +31,13 @@ static int slot_find(const struct kpid_source *source, const char *name)
 static uint16_t grouping_add(struct kpid_source_plan *plan, uint16_t *slots, size_t n)
 {
     for (size_t i = 0; i < plan->n_groupings; i++)
-        if (plan->groupings[i].n == n && (n == 0 || memcmp(plan->groupings[i].slots, slots, n * sizeof *slots) == 0)) {
+        if (plan->groupings[i].n == n &&
+            (n == 0 || memcmp(plan->groupings[i].slots, slots, n * sizeof *slots) == 0)) {
             free(slots);
             return (uint16_t)i;
         }
     plan->groupings = kpid_realloc(plan->groupings, (plan->n_groupings + 1) * sizeof *plan->groupings);
-    plan->groupings[plan->n_groupings] = (struct kpid_grouping){ slots, n };
+    plan->groupings[plan->n_groupings] = (struct kpid_grouping){slots, n};
     return (uint16_t)plan->n_groupings++;
 }
 
@@ -44,7 +46,8 @@ static void measure_group(struct kpid_measure *measure, uint16_t grouping)
     for (size_t i = 0; i < measure->n_groupings; i++)
         if (measure->groupings[i] == grouping)
             return;
-    measure->groupings = kpid_realloc(measure->groupings, (measure->n_groupings + 1) * sizeof *measure->groupings);
+    measure->groupings =
+        kpid_realloc(measure->groupings, (measure->n_groupings + 1) * sizeof *measure->groupings);
     measure->groupings[measure->n_groupings++] = grouping;
 }
 
@@ -65,7 +68,8 @@ static void groupings_plan(struct kpid_model *model, size_t index)
     }
 }
 
-/* ---- dispatch by type ---------------------------------------------------------------------------------------- */
+/* ---- dispatch by type
+ * ---------------------------------------------------------------------------------------- */
 
 /* Marks in `can` the types for which the condition may hold; what is not known may. */
 static void types_find(const struct kpid_expr *expr, int index, size_t n_types, bool *can)
@@ -152,15 +156,16 @@ static void dispatch_plan(struct kpid_model *model, size_t index)
     free(can);
 }
 
-/* ---- limits -------------------------------------------------------------------------------------------------- */
+/* ---- limits
+ * -------------------------------------------------------------------------------------------------- */
 
 static int64_t window_length(const struct kpid_window *window)
 {
-    static const int64_t calendar[] = { [KPID_CALENDAR_DAY] = DAY_MS + HOUR_MS,
-                                        [KPID_CALENDAR_WEEK] = 7 * DAY_MS + HOUR_MS,
-                                        [KPID_CALENDAR_MONTH] = 31 * DAY_MS + HOUR_MS,
-                                        [KPID_CALENDAR_QUARTER] = 92 * DAY_MS + HOUR_MS,
-                                        [KPID_CALENDAR_YEAR] = 366 * DAY_MS + HOUR_MS };
+    static const int64_t calendar[] = {[KPID_CALENDAR_DAY] = DAY_MS + HOUR_MS,
+                                       [KPID_CALENDAR_WEEK] = 7 * DAY_MS + HOUR_MS,
+                                       [KPID_CALENDAR_MONTH] = 31 * DAY_MS + HOUR_MS,
+                                       [KPID_CALENDAR_QUARTER] = 92 * DAY_MS + HOUR_MS,
+                                       [KPID_CALENDAR_YEAR] = 366 * DAY_MS + HOUR_MS};
     return window->kind == KPID_WINDOW_ROLLING    ? window->length_ms
            : window->kind == KPID_WINDOW_CALENDAR ? calendar[window->period.unit]
                                                   : 0;

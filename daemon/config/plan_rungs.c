@@ -1,8 +1,8 @@
 /*
- * The ladder of a measure. Rung 0 is as wide as the greatest step of which every boundary is a multiple at which one
- * of its windows may begin, end or be judged. Above it: a rung for each slide (the panes that rolling windows are put
- * together from), one for each length (whole windows, kept for late events), one for each calendar period, one for
- * each `all`. For windows 5m, 1h and day: 5 s, 1 min, 5 min, 1 h, day.
+ * The ladder of a measure. Rung 0 is as wide as the greatest step of which every boundary is a multiple at
+ * which one of its windows may begin, end or be judged. Above it: a rung for each slide (the panes that
+ * rolling windows are put together from), one for each length (whole windows, kept for late events), one for
+ * each calendar period, one for each `all`. For windows 5m, 1h and day: 5 s, 1 min, 5 min, 1 h, day.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,8 @@ struct ladder {
     struct kpid_measure *measure;
     const struct kpid_window **windows;
     size_t n_windows;
-    int64_t base_ms;  /* width of rung 0 */
-    bool *slide;      /* per rung: panes of rolling windows, or rung 0 */
+    int64_t base_ms; /* width of rung 0 */
+    bool *slide;     /* per rung: panes of rolling windows, or rung 0 */
 };
 
 static int64_t gcd(int64_t a, int64_t b)
@@ -36,7 +36,8 @@ static void windows_collect(struct ladder *l, size_t measure)
         const struct kpid_kpi *kpi = &model->kpis[i];
         if (!kpid_kpi_uses(kpi, measure))
             continue;
-        l->windows = kpid_realloc(l->windows, (l->n_windows + kpi->n_windows + 1) * sizeof(struct kpid_window *));
+        l->windows =
+            kpid_realloc(l->windows, (l->n_windows + kpi->n_windows + 1) * sizeof(struct kpid_window *));
         for (size_t j = 0; j < kpi->n_windows; j++) {
             const struct kpid_window *window = &kpi->windows[j];
             l->windows[l->n_windows++] = window;
@@ -80,7 +81,8 @@ static void rung_add(struct ladder *l, struct kpid_rung rung, bool slide)
     l->slide[m->n_rungs++] = slide;
 }
 
-/* ---- fixed ---------------------------------------------------------------------------------------------------- */
+/* ---- fixed
+ * ---------------------------------------------------------------------------------------------------- */
 
 static int width_compare(const void *left, const void *right)
 {
@@ -107,7 +109,7 @@ static size_t widths_collect(const struct ladder *l, int64_t *widths)
 
 static void fixed_add(struct ladder *l, int64_t width_ms, int64_t lateness_ms)
 {
-    struct kpid_rung rung = { .kind = KPID_RUNG_FIXED, .width_ms = width_ms };
+    struct kpid_rung rung = {.kind = KPID_RUNG_FIXED, .width_ms = width_ms};
     bool slide = width_ms == l->base_ms;
     for (size_t i = 0; i < l->n_windows; i++) {
         const struct kpid_window *window = l->windows[i];
@@ -129,13 +131,15 @@ static uint16_t parent_find(const struct ladder *l, int64_t step_ms)
     uint16_t parent = 0;
     for (uint16_t i = 1; i < l->measure->n_rungs; i++) {
         const struct kpid_rung *rung = &l->measure->rungs[i];
-        if (rung->kind == KPID_RUNG_FIXED && l->slide[i] && rung->width_ms < step_ms && step_ms % rung->width_ms == 0)
+        if (rung->kind == KPID_RUNG_FIXED && l->slide[i] && rung->width_ms < step_ms &&
+            step_ms % rung->width_ms == 0)
             parent = i;
     }
     return parent;
 }
 
-/* ---- calendar and all ----------------------------------------------------------------------------------------- */
+/* ---- calendar and all
+ * ----------------------------------------------------------------------------------------- */
 
 /* Settings that mean nothing to the unit are brought to one value, so that equal periods are one rung. */
 static struct kpid_period period_normalise(struct kpid_period period)
@@ -159,10 +163,15 @@ static bool rung_exists(const struct ladder *l, const struct kpid_rung *rung)
 static void calendar_add(struct ladder *l, const struct kpid_window *window, int64_t lateness_ms)
 {
     int64_t grain = kpid_zone_grain(window->zone);
-    struct kpid_rung rung = { .kind = KPID_RUNG_CALENDAR, .period = period_normalise(window->period),
-                              .zone = window->zone, .keep_ms = lateness_ms, .parent = parent_find(l, grain) };
-    for (uint16_t i = 1; i < l->measure->n_rungs; i++) /* a pane as wide as the grain itself divides it, too */
-        if (l->measure->rungs[i].kind == KPID_RUNG_FIXED && l->slide[i] && l->measure->rungs[i].width_ms == grain)
+    struct kpid_rung rung = {.kind = KPID_RUNG_CALENDAR,
+                             .period = period_normalise(window->period),
+                             .zone = window->zone,
+                             .keep_ms = lateness_ms,
+                             .parent = parent_find(l, grain)};
+    for (uint16_t i = 1; i < l->measure->n_rungs;
+         i++) /* a pane as wide as the grain itself divides it, too */
+        if (l->measure->rungs[i].kind == KPID_RUNG_FIXED && l->slide[i] &&
+            l->measure->rungs[i].width_ms == grain)
             rung.parent = i;
     if (!rung_exists(l, &rung))
         rung_add(l, rung, false);
@@ -170,7 +179,7 @@ static void calendar_add(struct ladder *l, const struct kpid_window *window, int
 
 static void all_add(struct ladder *l, const struct kpid_window *window)
 {
-    struct kpid_rung rung = { .kind = KPID_RUNG_ALL, .from_ms = window->from_ms, .keep_ms = KPID_FOREVER };
+    struct kpid_rung rung = {.kind = KPID_RUNG_ALL, .from_ms = window->from_ms, .keep_ms = KPID_FOREVER};
     for (uint16_t i = 1; i < l->measure->n_rungs; i++)
         if (l->measure->rungs[i].kind == KPID_RUNG_FIXED && l->slide[i] &&
             (window->from_ms == KPID_NEVER || window->from_ms % l->measure->rungs[i].width_ms == 0))
@@ -182,7 +191,7 @@ static void all_add(struct ladder *l, const struct kpid_window *window)
 void kpid_rungs_plan(struct kpid_model *model, size_t index)
 {
     struct kpid_measure *measure = &model->measures[index];
-    struct ladder l = { .model = model, .measure = measure };
+    struct ladder l = {.model = model, .measure = measure};
     int64_t lateness_ms = model->sources[measure->source].allowed_lateness_ms;
     windows_collect(&l, index);
     int64_t *widths = kpid_zalloc(l.n_windows * 2 + 1, sizeof *widths);

@@ -8,7 +8,8 @@
 
 #include "text.h"
 
-/* ---- storing by table ---------------------------------------------------------------------------------------- */
+/* ---- storing by table
+ * ---------------------------------------------------------------------------------------- */
 
 static void store_integer(const struct kpid_setting *setting, void *base, uint64_t value)
 {
@@ -16,9 +17,7 @@ static void store_integer(const struct kpid_setting *setting, void *base, uint64
     switch (setting->width) {
     case 1: *(uint8_t *)at = (uint8_t)value; break;
     case 4: *(uint32_t *)at = (uint32_t)value; break;
-    default:
-        assert(setting->width == 8);
-        memcpy(at, &value, 8);
+    default: assert(setting->width == 8); memcpy(at, &value, 8);
     }
 }
 
@@ -68,7 +67,8 @@ static void bound_print(const struct kpid_setting *setting, int64_t value, char 
         snprintf(text, 64, "%" PRId64, value);
 }
 
-static void range_fault(struct kpid_loader *loader, const struct kpid_setting *setting, const struct kpid_yaml *node)
+static void range_fault(struct kpid_loader *loader, const struct kpid_setting *setting,
+                        const struct kpid_yaml *node)
 {
     char low[64], high[64];
     bound_print(setting, setting->min, low);
@@ -78,15 +78,20 @@ static void range_fault(struct kpid_loader *loader, const struct kpid_setting *s
                       setting->initial ? setting->initial : "none");
 }
 
-static void type_fault(struct kpid_loader *loader, const struct kpid_setting *setting, const struct kpid_yaml *node)
+static void type_fault(struct kpid_loader *loader, const struct kpid_setting *setting,
+                       const struct kpid_yaml *node)
 {
     static const char *const kinds[] = {
-        [KPID_SETTING_BOOL] = "true or false", [KPID_SETTING_DURATION] = "a duration",
-        [KPID_SETTING_SIZE] = "a size", [KPID_SETTING_COUNT] = "a whole number",
+        [KPID_SETTING_BOOL] = "true or false",
+        [KPID_SETTING_DURATION] = "a duration",
+        [KPID_SETTING_SIZE] = "a size",
+        [KPID_SETTING_COUNT] = "a whole number",
     };
     static const char *const examples[] = {
-        [KPID_SETTING_BOOL] = "true or false", [KPID_SETTING_DURATION] = "500ms, 30s, 5m, 48h, 30d, 1w or 1h30m",
-        [KPID_SETTING_SIZE] = "64KiB, 128MiB, 1GiB or 1GB", [KPID_SETTING_COUNT] = "digits only, such as 1000",
+        [KPID_SETTING_BOOL] = "true or false",
+        [KPID_SETTING_DURATION] = "500ms, 30s, 5m, 48h, 30d, 1w or 1h30m",
+        [KPID_SETTING_SIZE] = "64KiB, 128MiB, 1GiB or 1GB",
+        [KPID_SETTING_COUNT] = "digits only, such as 1000",
     };
     kpid_fault_add(&loader->faults, node->place, "%s: `%s` is not %s", setting->key, node->text,
                    kinds[setting->type]);
@@ -94,8 +99,8 @@ static void type_fault(struct kpid_loader *loader, const struct kpid_setting *se
                       setting->words ? setting->words : "");
 }
 
-static void value_read(struct kpid_loader *loader, const struct kpid_setting *setting, const struct kpid_yaml *node,
-                       void *base)
+static void value_read(struct kpid_loader *loader, const struct kpid_setting *setting,
+                       const struct kpid_yaml *node, void *base)
 {
     uint64_t value;
     uint8_t index;
@@ -131,7 +136,8 @@ static void default_store(const struct kpid_setting *setting, void *base)
         assert(!"a default of the table is not of its type");
 }
 
-void kpid_settings_read(struct kpid_loader *loader, const char *section, const struct kpid_yaml *map, void *base)
+void kpid_settings_read(struct kpid_loader *loader, const char *section, const struct kpid_yaml *map,
+                        void *base)
 {
     const struct kpid_setting *setting;
     for (size_t i = 0; (setting = kpid_setting_at(i)); i++) {
@@ -149,7 +155,7 @@ void kpid_settings_read(struct kpid_loader *loader, const char *section, const s
 void kpid_settings_check_keys(struct kpid_loader *loader, const char *section, const struct kpid_yaml *map,
                               const struct kpid_names *more)
 {
-    struct kpid_names names = { 0 };
+    struct kpid_names names = {0};
     const struct kpid_setting *setting;
     for (size_t i = 0; (setting = kpid_setting_at(i)); i++)
         if (strcmp(setting->section, section) == 0)
@@ -171,9 +177,10 @@ void kpid_settings_check_keys(struct kpid_loader *loader, const char *section, c
 void kpid_config_describe(struct kpid_buf *out)
 {
     static const char *const types[] = {
-        [KPID_SETTING_TEXT] = "text", [KPID_SETTING_ENV] = "text with ${NAME}", [KPID_SETTING_BOOL] = "true|false",
-        [KPID_SETTING_DURATION] = "duration", [KPID_SETTING_SIZE] = "size", [KPID_SETTING_COUNT] = "number",
-        [KPID_SETTING_CHOICE] = NULL, [KPID_SETTING_HAND] = NULL,
+        [KPID_SETTING_TEXT] = "text",       [KPID_SETTING_ENV] = "text with ${NAME}",
+        [KPID_SETTING_BOOL] = "true|false", [KPID_SETTING_DURATION] = "duration",
+        [KPID_SETTING_SIZE] = "size",       [KPID_SETTING_COUNT] = "number",
+        [KPID_SETTING_CHOICE] = NULL,       [KPID_SETTING_HAND] = NULL,
     };
     const struct kpid_setting *setting;
     for (size_t i = 0; (setting = kpid_setting_at(i)); i++) {
@@ -184,9 +191,9 @@ void kpid_config_describe(struct kpid_buf *out)
             bound_print(setting, setting->min, low);
             bound_print(setting, setting->max, high);
         }
-        kpid_buf_printf(out, "%s%s%s\t%s%s%s\t%s\t%s%s%s\t%s\n", setting->section, *setting->section ? "." : "",
-                        setting->key, type ? type : setting->words, type && setting->words ? " or " : "",
-                        type && setting->words ? setting->words : "", initial + (*initial == '='), low,
-                        *low ? " .. " : "", high, setting->help);
+        kpid_buf_printf(out, "%s%s%s\t%s%s%s\t%s\t%s%s%s\t%s\n", setting->section,
+                        *setting->section ? "." : "", setting->key, type ? type : setting->words,
+                        type && setting->words ? " or " : "", type && setting->words ? setting->words : "",
+                        initial + (*initial == '='), low, *low ? " .. " : "", high, setting->help);
     }
 }

@@ -6,8 +6,9 @@
 
 /* Properties that kpid decides itself: correctness rests on them. */
 static const char *const owned_properties[] = {
-    "bootstrap.servers", "metadata.broker.list", "group.id", "group.instance.id", "enable.auto.commit",
-    "enable.auto.offset.store", "auto.offset.reset", "enable.partition.eof", "isolation.level",
+    "bootstrap.servers", "metadata.broker.list", "group.id",
+    "group.instance.id", "enable.auto.commit",   "enable.auto.offset.store",
+    "auto.offset.reset", "enable.partition.eof", "isolation.level",
 };
 
 /* A section's mapping, NULL: not there or a fault. */
@@ -34,7 +35,8 @@ static void properties_load(struct kpid_loader *loader, struct kpid_yaml *kafka)
             owned |= strcmp(key->text, owned_properties[j]) == 0;
         if (owned) {
             kpid_fault_add(&loader->faults, key->place, "kpid sets the property `%s` itself", key->text);
-            kpid_fault_advise(&loader->faults, "remove it; brokers, group and instance_id stand under kafka:");
+            kpid_fault_advise(&loader->faults,
+                              "remove it; brokers, group and instance_id stand under kafka:");
             continue;
         }
         if (!kpid_want_text(loader, map->items[i], key->text))
@@ -46,8 +48,8 @@ static void properties_load(struct kpid_loader *loader, struct kpid_yaml *kafka)
 }
 
 /* `snapshots: topic` or `snapshots: { topic, format }`. */
-static void output_load(struct kpid_loader *loader, struct kpid_yaml *publish, const char *name, char **ret_topic,
-                        uint8_t *ret_encoding)
+static void output_load(struct kpid_loader *loader, struct kpid_yaml *publish, const char *name,
+                        char **ret_topic, uint8_t *ret_encoding)
 {
     struct kpid_yaml *node = kpid_yaml_get(publish, name);
     if (!node || kpid_yaml_is_null(node))
@@ -109,11 +111,14 @@ void kpid_settings_load(struct kpid_loader *loader, struct kpid_yaml *root)
     kpid_settings_read(loader, "", root, settings);
     const struct kpid_yaml *level = kpid_yaml_get(root, "log_level");
     uint8_t index;
-    bool good = level && kpid_want_choice(loader, level, "log_level", "error|warning|notice|info|debug", &index);
+    bool good =
+        level && kpid_want_choice(loader, level, "log_level", "error|warning|notice|info|debug", &index);
     settings->log_level = kpid_strdup(good ? level->text : "info");
 
-    struct kpid_yaml *kafka = section_open(loader, root, "kafka"), *redis = section_open(loader, root, "redis");
-    struct kpid_yaml *publish = section_open(loader, root, "publish"), *http = section_open(loader, root, "http");
+    struct kpid_yaml *kafka = section_open(loader, root, "kafka"),
+                     *redis = section_open(loader, root, "redis");
+    struct kpid_yaml *publish = section_open(loader, root, "publish"),
+                     *http = section_open(loader, root, "http");
     struct kpid_yaml *history = section_open(loader, root, "history");
     kpid_settings_read(loader, "kafka", kafka, settings);
     kpid_settings_read(loader, "redis", redis, settings);
@@ -121,7 +126,8 @@ void kpid_settings_load(struct kpid_loader *loader, struct kpid_yaml *root)
     kpid_settings_read(loader, "http", http, settings);
     kpid_settings_read(loader, "history", history, settings);
     properties_load(loader, kafka);
-    output_load(loader, publish, "snapshots", &settings->publish.snapshots, &settings->publish.snapshots_encoding);
+    output_load(loader, publish, "snapshots", &settings->publish.snapshots,
+                &settings->publish.snapshots_encoding);
     output_load(loader, publish, "alerts", &settings->publish.alerts, &settings->publish.alerts_encoding);
     listen_check(loader, http);
     url_check(loader, redis);

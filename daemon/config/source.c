@@ -5,7 +5,7 @@
 #include "settings.h"
 #include "text.h"
 
-#define TIME_FORMATS "auto|ms|s|us|ns|rfc3339"
+#define TIME_FORMATS  "auto|ms|s|us|ns|rfc3339"
 #define SCALE_DEFAULT 6
 
 char **kpid_path_split(const char *dotted, size_t *ret_n)
@@ -31,19 +31,20 @@ static bool path_want(struct kpid_loader *loader, const struct kpid_yaml *node, 
     if (node->text[0] != '.' && node->text[node->len - 1] != '.' && !strstr(node->text, ".."))
         return true;
     kpid_fault_add(&loader->faults, node->place, "%s: `%s` is not a path", what, node->text);
-    kpid_fault_advise(&loader->faults, "write keys from the root of the event, separated by dots: customer.id");
+    kpid_fault_advise(&loader->faults,
+                      "write keys from the root of the event, separated by dots: customer.id");
     return false;
 }
 
-static struct kpid_field *field_add(struct kpid_loader *loader, uint32_t source, const char *name, const char *path,
-                                    bool declared)
+static struct kpid_field *field_add(struct kpid_loader *loader, uint32_t source, const char *name,
+                                    const char *path, bool declared)
 {
     struct kpid_source *s = &loader->model->sources[source];
     size_t n = s->n_fields + 1;
     s->fields = kpid_realloc(s->fields, n * sizeof *s->fields);
     loader->declared[source] = kpid_realloc(loader->declared[source], n * sizeof(bool));
     struct kpid_field *field = &s->fields[s->n_fields];
-    *field = (struct kpid_field){ .name = kpid_strdup(name), .kind = KPID_FIELD_ANY, .scale = SCALE_DEFAULT };
+    *field = (struct kpid_field){.name = kpid_strdup(name), .kind = KPID_FIELD_ANY, .scale = SCALE_DEFAULT};
     field->path = kpid_path_split(path, &field->n_path);
     loader->declared[source][s->n_fields++] = declared;
     return field;
@@ -56,7 +57,8 @@ int kpid_source_field(struct kpid_loader *loader, uint32_t source, const char *n
         if (strcmp(s->fields[i].name, name) == 0)
             return (int)i;
     if (s->n_fields == KPID_FIELDS_MAX) {
-        kpid_fault_add(&loader->faults, place, "source `%s` has more than %d fields", s->name, KPID_FIELDS_MAX);
+        kpid_fault_add(&loader->faults, place, "source `%s` has more than %d fields", s->name,
+                       KPID_FIELDS_MAX);
         kpid_fault_advise(&loader->faults, "use fewer fields in its measures, or declare a second source");
         return -1;
     }
@@ -74,7 +76,8 @@ uint32_t kpid_source_type(struct kpid_source *source, const char *name)
     return (uint32_t)source->n_types++;
 }
 
-/* ---- topics -------------------------------------------------------------------------------------------------- */
+/* ---- topics
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool topic_is_good(const char *name)
 {
@@ -101,7 +104,8 @@ static void topic_add(struct kpid_loader *loader, struct kpid_source *source, co
 
 static void topics_load(struct kpid_loader *loader, struct kpid_source *source, struct kpid_yaml *map)
 {
-    struct kpid_yaml *many = kpid_yaml_get(map, "topics"), *one = kpid_yaml_get(map, "topic"), *single, **items;
+    struct kpid_yaml *many = kpid_yaml_get(map, "topics"), *one = kpid_yaml_get(map, "topic"), *single,
+                     **items;
     size_t n;
     if (many && one) {
         kpid_fault_add(&loader->faults, kpid_yaml_key(map, "topic")->place, "both `topic` and `topics`");
@@ -109,7 +113,8 @@ static void topics_load(struct kpid_loader *loader, struct kpid_source *source, 
     }
     struct kpid_yaml *node = many ? many : one;
     if (!node || (node->kind == KPID_YAML_LIST && node->n == 0)) {
-        kpid_fault_add(&loader->faults, node ? node->place : map->place, "source `%s` has no topic", source->name);
+        kpid_fault_add(&loader->faults, node ? node->place : map->place, "source `%s` has no topic",
+                       source->name);
         kpid_fault_advise(&loader->faults, "write topics: [NAME]");
         return;
     }
@@ -120,14 +125,15 @@ static void topics_load(struct kpid_loader *loader, struct kpid_source *source, 
         topic_add(loader, source, items[i]);
 }
 
-/* ---- fields -------------------------------------------------------------------------------------------------- */
+/* ---- fields
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Paths of type, time and id, and the format of the time. */
 static void envelope_load(struct kpid_loader *loader, uint32_t source, const struct kpid_yaml *map)
 {
     static const struct {
         const char *key, *name;
-    } envelope[] = { { "type", "type" }, { "time", "ts" }, { "id", "id" } };
+    } envelope[] = {{"type", "type"}, {"time", "ts"}, {"id", "id"}};
     for (size_t i = 0; i < KPID_COUNT_OF(envelope); i++) {
         const struct kpid_yaml *node = kpid_yaml_get(map, envelope[i].key), *path = node;
         uint8_t format = KPID_TIME_AUTO;
@@ -139,8 +145,8 @@ static void envelope_load(struct kpid_loader *loader, uint32_t source, const str
                 format = KPID_TIME_AUTO;
         }
         bool good = path && path_want(loader, path, envelope[i].key);
-        struct kpid_field *field = field_add(loader, source, envelope[i].name, good ? path->text : envelope[i].name,
-                                             true);
+        struct kpid_field *field =
+            field_add(loader, source, envelope[i].name, good ? path->text : envelope[i].name, true);
         if (i == KPID_SLOT_TS) {
             field->kind = KPID_FIELD_TIME;
             field->time_format = format;
@@ -168,12 +174,14 @@ static void field_options(struct kpid_loader *loader, struct kpid_field *field, 
         field->round = true;
     bool time = field->kind == KPID_FIELD_TIME, number = field->kind == KPID_FIELD_NUMBER;
     if (format && !time) {
-        kpid_fault_add(&loader->faults, format->place, "field `%s` is not a time, so it has no format", field->name);
+        kpid_fault_add(&loader->faults, format->place, "field `%s` is not a time, so it has no format",
+                       field->name);
         kpid_fault_advise(&loader->faults, "add `type: time`, or remove `format`");
     }
     const struct kpid_yaml *exact = digits ? digits : round;
     if (exact && !number && field->kind != KPID_FIELD_ANY) {
-        kpid_fault_add(&loader->faults, exact->place, "field `%s` is not a number, so it has no digits", field->name);
+        kpid_fault_add(&loader->faults, exact->place, "field `%s` is not a number, so it has no digits",
+                       field->name);
         kpid_fault_advise(&loader->faults, "add `type: number`, or remove `scale` and `round`");
     }
     if (time)
@@ -199,19 +207,21 @@ static void field_load(struct kpid_loader *loader, uint32_t source, const struct
     struct kpid_source *s = &loader->model->sources[source];
     if (key->len == 0 || !field_name_is_good(key->text)) {
         kpid_fault_add(&loader->faults, key->place, "`%s` can't be the name of a field", key->text);
-        kpid_fault_advise(&loader->faults, "expressions read letters, digits and _, with dots between; map other "
+        kpid_fault_advise(&loader->faults,
+                          "expressions read letters, digits and _, with dots between; map other "
                           "names with `name: path`");
         return;
     }
     for (size_t i = 0; i < KPID_SLOT_FREE; i++)
         if (strcmp(s->fields[i].name, key->text) == 0) {
             kpid_fault_add(&loader->faults, key->place, "`%s` belongs to the envelope", key->text);
-            kpid_fault_advise(&loader->faults, "map it with `%s:` beside `fields:`", i == KPID_SLOT_TS ? "time"
-                              : key->text);
+            kpid_fault_advise(&loader->faults, "map it with `%s:` beside `fields:`",
+                              i == KPID_SLOT_TS ? "time" : key->text);
             return;
         }
     if (s->n_fields == KPID_FIELDS_MAX) {
-        kpid_fault_add(&loader->faults, key->place, "source `%s` has more than %d fields", s->name, KPID_FIELDS_MAX);
+        kpid_fault_add(&loader->faults, key->place, "source `%s` has more than %d fields", s->name,
+                       KPID_FIELDS_MAX);
         kpid_fault_advise(&loader->faults, "declare only the fields that measures use");
         return;
     }
@@ -231,24 +241,27 @@ static void type_map_load(struct kpid_loader *loader, struct kpid_source *source
     source->type_map = kpid_zalloc(types->n + 1, sizeof *source->type_map);
     for (size_t i = 0; i < types->n; i++)
         if (kpid_want_text(loader, types->items[i], types->keys[i]->text))
-            source->type_map[source->n_type_map++] = (struct kpid_pair){ kpid_strdup(types->keys[i]->text),
-                                                                         kpid_strdup(types->items[i]->text) };
+            source->type_map[source->n_type_map++] =
+                (struct kpid_pair){kpid_strdup(types->keys[i]->text), kpid_strdup(types->items[i]->text)};
 }
 
-/* ---- the source ------------------------------------------------------------------------------------------------ */
+/* ---- the source
+ * ------------------------------------------------------------------------------------------------ */
 
 static void limits_check(struct kpid_loader *loader, struct kpid_source *source, const struct kpid_yaml *map)
 {
     int64_t least = source->allowed_lateness_ms + source->out_of_order_ms;
     char text[64];
-    const struct kpid_yaml *horizon = kpid_yaml_get(map, "dedup_horizon"), *future = kpid_yaml_get(map, "max_future");
+    const struct kpid_yaml *horizon = kpid_yaml_get(map, "dedup_horizon"),
+                           *future = kpid_yaml_get(map, "max_future");
     kpid_text_print_duration(least, text);
     if (!horizon) {
         source->dedup_horizon_ms = least;
     } else if (source->dedup_horizon_ms < least) {
-        kpid_fault_add(&loader->faults, horizon->place, "dedup_horizon is below allowed_lateness + out_of_order");
-        kpid_fault_advise(&loader->faults, "a repeat could be counted again; write at least %s, or remove the key",
-                          text);
+        kpid_fault_add(&loader->faults, horizon->place,
+                       "dedup_horizon is below allowed_lateness + out_of_order");
+        kpid_fault_advise(&loader->faults,
+                          "a repeat could be counted again; write at least %s, or remove the key", text);
     }
     if (source->max_future_ms < source->allowed_lateness_ms)
         return;
@@ -256,7 +269,8 @@ static void limits_check(struct kpid_loader *loader, struct kpid_source *source,
     const struct kpid_yaml *node = future ? future : lateness ? lateness : map;
     kpid_text_print_duration(source->allowed_lateness_ms, text);
     kpid_fault_add(&loader->faults, node->place, "max_future is not below allowed_lateness (%s)", text);
-    kpid_fault_advise(&loader->faults, "one event of the future would make present ones late: lower max_future or "
+    kpid_fault_advise(&loader->faults,
+                      "one event of the future would make present ones late: lower max_future or "
                       "raise allowed_lateness");
 }
 
@@ -295,7 +309,8 @@ static void shared_topics_check(struct kpid_loader *loader, const struct kpid_ya
                     kpid_fault_add(&loader->faults, map->keys[index]->place,
                                    "sources `%s` and `%s` both read topic `%s`", model->sources[i].name,
                                    source->name, source->topics[k]);
-                    kpid_fault_advise(&loader->faults, "read a topic in one source and let its measures filter");
+                    kpid_fault_advise(&loader->faults,
+                                      "read a topic in one source and let its measures filter");
                 }
 }
 

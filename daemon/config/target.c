@@ -11,9 +11,11 @@
 #define MINUTES_A_DAY 1440
 #define EVERY_DAY     0x7f
 
-/* ---- values -------------------------------------------------------------------------------------------------- */
+/* ---- values
+ * -------------------------------------------------------------------------------------------------- */
 
-static bool value_fault(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, const char *advice)
+static bool value_fault(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what,
+                        const char *advice)
 {
     kpid_fault_add(&loader->faults, node->place, "target: `%s` is not %s", node->text, what);
     kpid_fault_advise(&loader->faults, "%s", advice);
@@ -21,7 +23,8 @@ static bool value_fault(struct kpid_loader *loader, const struct kpid_yaml *node
 }
 
 /* In the KPI's base unit: a fraction, seconds, or the number itself. */
-static bool value_want(struct kpid_loader *loader, const struct kpid_kpi *kpi, const struct kpid_yaml *node, double *ret)
+static bool value_want(struct kpid_loader *loader, const struct kpid_kpi *kpi, const struct kpid_yaml *node,
+                       double *ret)
 {
     int64_t ms;
     double value;
@@ -36,10 +39,12 @@ static bool value_want(struct kpid_loader *loader, const struct kpid_kpi *kpi, c
         if (kpid_text_duration(node->text + negative, &ms))
             value = (negative ? -1.0 : 1.0) * (double)ms / 1000;
         else if (!kpid_text_number(node->text, &value) || value > 0 || value < 0)
-            return value_fault(loader, node, "a duration", "the unit is duration: write it as 30m, 48h or 1h30m");
+            return value_fault(loader, node, "a duration",
+                               "the unit is duration: write it as 30m, 48h or 1h30m");
     } else if (!kpid_text_number(node->text, &value)) {
-        return value_fault(loader, node, "a number", "write a number; % and durations need `unit: percent` or "
-                                                     "`unit: duration`");
+        return value_fault(loader, node, "a number",
+                           "write a number; % and durations need `unit: percent` or "
+                           "`unit: duration`");
     }
     *ret = value;
     return true;
@@ -76,8 +81,8 @@ static bool span_want(struct kpid_loader *loader, const struct kpid_kpi *kpi, co
                       struct kpid_target_row *row)
 {
     if (node->kind == KPID_YAML_LIST)
-        return band_want(loader, kpi, node, node->n == 2 ? node->items[0] : NULL, node->n == 2 ? node->items[1] : NULL,
-                         row);
+        return band_want(loader, kpi, node, node->n == 2 ? node->items[0] : NULL,
+                         node->n == 2 ? node->items[1] : NULL, row);
     if (node->kind == KPID_YAML_MAP) {
         kpid_settings_check_keys(loader, "kpis.*.target", node, NULL);
         return band_want(loader, kpi, node, kpid_yaml_get(node, "low"), kpid_yaml_get(node, "high"), row);
@@ -89,11 +94,12 @@ static bool span_want(struct kpid_loader *loader, const struct kpid_kpi *kpi, co
     return true;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void window_fault(struct kpid_loader *loader, const struct kpid_kpi *kpi, const struct kpid_yaml *node)
 {
-    struct kpid_names names = { 0 };
+    struct kpid_names names = {0};
     for (size_t i = 0; i < kpi->n_windows; i++)
         kpid_names_add(&names, kpi->windows[i].name);
     kpid_fault_add(&loader->faults, node->place, "KPI `%s` has no window `%s`", kpi->name, node->text);
@@ -104,7 +110,7 @@ static void window_fault(struct kpid_loader *loader, const struct kpid_kpi *kpi,
 static void group_load(struct kpid_loader *loader, const struct kpid_kpi *kpi, const struct kpid_yaml *map,
                        struct kpid_target_row *row)
 {
-    struct kpid_names names = { 0 };
+    struct kpid_names names = {0};
     if (!kpid_want_map(loader, map, "group"))
         return;
     for (size_t j = 0; j < kpi->n_by; j++)
@@ -146,9 +152,10 @@ static void hours_load(struct kpid_loader *loader, const struct kpid_yaml *node,
     int end = 0;
     if (!kpid_want_text(loader, node, "hours"))
         return;
-    if (sscanf(node->text, "%2u:%2u-%2u:%2u%n", &h[0], &m[0], &h[1], &m[1], &end) == 4 && end == (int)node->len &&
-        strspn(node->text, "0123456789:-") == node->len && m[0] < 60 && m[1] < 60 &&
-        h[0] * 60 + m[0] < MINUTES_A_DAY && h[1] * 60 + m[1] <= MINUTES_A_DAY && h[0] * 60 + m[0] != h[1] * 60 + m[1]) {
+    if (sscanf(node->text, "%2u:%2u-%2u:%2u%n", &h[0], &m[0], &h[1], &m[1], &end) == 4 &&
+        end == (int)node->len && strspn(node->text, "0123456789:-") == node->len && m[0] < 60 && m[1] < 60 &&
+        h[0] * 60 + m[0] < MINUTES_A_DAY && h[1] * 60 + m[1] <= MINUTES_A_DAY &&
+        h[0] * 60 + m[0] != h[1] * 60 + m[1]) {
         row->minute_from = (uint16_t)(h[0] * 60 + m[0]);
         row->minute_to = (uint16_t)(h[1] * 60 + m[1]);
         return;
@@ -160,8 +167,11 @@ static void hours_load(struct kpid_loader *loader, const struct kpid_yaml *node,
 static struct kpid_target_row *row_add(struct kpid_kpi *kpi)
 {
     kpi->targets = kpid_realloc(kpi->targets, (kpi->n_targets + 1) * sizeof *kpi->targets);
-    kpi->targets[kpi->n_targets] = (struct kpid_target_row){
-        .window = -1, .from_ms = KPID_NEVER, .to_ms = KPID_FOREVER, .weekdays = EVERY_DAY, .minute_to = MINUTES_A_DAY };
+    kpi->targets[kpi->n_targets] = (struct kpid_target_row){.window = -1,
+                                                            .from_ms = KPID_NEVER,
+                                                            .to_ms = KPID_FOREVER,
+                                                            .weekdays = EVERY_DAY,
+                                                            .minute_to = MINUTES_A_DAY};
     return &kpi->targets[kpi->n_targets++];
 }
 

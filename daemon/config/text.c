@@ -11,8 +11,9 @@
 static const struct unit {
     const char *name;
     int64_t ms;
-} units[] = { /* descending */
-    { "w", 7 * INT64_C(86400000) }, { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 },
+} units[] = {
+    /* descending */
+    {"w", 7 * INT64_C(86400000)}, {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
 };
 
 static bool digits_read(const char **at, uint64_t *ret)
@@ -43,7 +44,8 @@ bool kpid_text_duration(const char *text, int64_t *ret_ms)
         while (isalpha((unsigned char)at[len]))
             len++;
         size_t i = least;
-        while (i < KPID_COUNT_OF(units) && !(strlen(units[i].name) == len && memcmp(units[i].name, at, len) == 0))
+        while (i < KPID_COUNT_OF(units) &&
+               !(strlen(units[i].name) == len && memcmp(units[i].name, at, len) == 0))
             i++;
         if (i == KPID_COUNT_OF(units) || value > (uint64_t)(INT64_MAX / 4 - total) / (uint64_t)units[i].ms)
             return false;
@@ -61,8 +63,8 @@ bool kpid_text_size(const char *text, uint64_t *ret_bytes)
         const char *name;
         uint64_t bytes;
     } sizes[] = {
-        { "", 1 }, { "B", 1 }, { "KiB", 1u << 10 }, { "MiB", 1u << 20 }, { "GiB", 1u << 30 },
-        { "kB", 1000 }, { "KB", 1000 }, { "MB", 1000000 }, { "GB", 1000000000 },
+        {"", 1},      {"B", 1},     {"KiB", 1u << 10}, {"MiB", 1u << 20},  {"GiB", 1u << 30},
+        {"kB", 1000}, {"KB", 1000}, {"MB", 1000000},   {"GB", 1000000000},
     };
     uint64_t value;
     const char *at = text;

@@ -26,18 +26,21 @@ bool kpid_want_text(struct kpid_loader *loader, const struct kpid_yaml *node, co
     return false;
 }
 
-bool kpid_want_duration(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, int64_t *ret_ms)
+bool kpid_want_duration(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what,
+                        int64_t *ret_ms)
 {
     if (!kpid_want_text(loader, node, what))
         return false;
     if (kpid_text_duration(node->text, ret_ms))
         return true;
     kpid_fault_add(&loader->faults, node->place, "%s: `%s` is not a duration", what, node->text);
-    kpid_fault_advise(&loader->faults, "write whole numbers with a unit: 500ms, 30s, 5m, 48h, 30d, 1w, 1h30m");
+    kpid_fault_advise(&loader->faults,
+                      "write whole numbers with a unit: 500ms, 30s, 5m, 48h, 30d, 1w, 1h30m");
     return false;
 }
 
-bool kpid_want_percent(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, double *ret)
+bool kpid_want_percent(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what,
+                       double *ret)
 {
     if (!kpid_want_text(loader, node, what))
         return false;
@@ -58,20 +61,23 @@ bool kpid_want_count(struct kpid_loader *loader, const struct kpid_yaml *node, c
         *ret = value;
         return true;
     }
-    kpid_fault_add(&loader->faults, node->place, "%s: `%s` is not a whole number from %" PRIu64 " to %" PRIu64, what,
-                   node->text, min, max);
-    kpid_fault_advise(&loader->faults, "write digits only, such as %" PRIu64, min > 0 ? min : max < 500 ? max : 500);
+    kpid_fault_add(&loader->faults, node->place,
+                   "%s: `%s` is not a whole number from %" PRIu64 " to %" PRIu64, what, node->text, min, max);
+    kpid_fault_advise(&loader->faults, "write digits only, such as %" PRIu64,
+                      min > 0     ? min
+                      : max < 500 ? max
+                                  : 500);
     return false;
 }
 
-bool kpid_want_choice(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, const char *words,
-                      uint8_t *ret)
+bool kpid_want_choice(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what,
+                      const char *words, uint8_t *ret)
 {
     if (!kpid_want_text(loader, node, what))
         return false;
     if (kpid_text_choice(node->text, words, ret))
         return true;
-    struct kpid_names names = { 0 };
+    struct kpid_names names = {0};
     char *copy = kpid_strdup(words), *rest = copy;
     for (char *word; (word = strsep(&rest, "|"));)
         kpid_names_add(&names, word);
@@ -82,7 +88,8 @@ bool kpid_want_choice(struct kpid_loader *loader, const struct kpid_yaml *node, 
     return false;
 }
 
-bool kpid_want_time(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, int64_t *ret_ms)
+bool kpid_want_time(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what,
+                    int64_t *ret_ms)
 {
     if (!kpid_want_text(loader, node, what))
         return false;
@@ -98,12 +105,13 @@ void kpid_want_name(struct kpid_loader *loader, const struct kpid_yaml *key, boo
     if (kpid_text_is_name(key->text, dots) && key->len <= 128)
         return;
     kpid_fault_add(&loader->faults, key->place, "`%.140s` can't be the name of a %s", key->text, what);
-    kpid_fault_advise(&loader->faults, "names begin with a letter and hold letters, digits%s, at most 128 of them",
+    kpid_fault_advise(&loader->faults,
+                      "names begin with a letter and hold letters, digits%s, at most 128 of them",
                       dots ? ", _ . and -" : " and _");
 }
 
-bool kpid_want_texts(struct kpid_loader *loader, struct kpid_yaml *node, const char *what, struct kpid_yaml **one,
-                     struct kpid_yaml ***ret, size_t *ret_n)
+bool kpid_want_texts(struct kpid_loader *loader, struct kpid_yaml *node, const char *what,
+                     struct kpid_yaml **one, struct kpid_yaml ***ret, size_t *ret_n)
 {
     if (node->kind != KPID_YAML_LIST) {
         if (!kpid_want_text(loader, node, what))
@@ -121,7 +129,8 @@ bool kpid_want_texts(struct kpid_loader *loader, struct kpid_yaml *node, const c
     return true;
 }
 
-/* ---- environment --------------------------------------------------------------------------------------------- */
+/* ---- environment
+ * --------------------------------------------------------------------------------------------- */
 
 /* One ${...}; `at` stands behind the brace. Returns the place behind its end, NULL: it has none. */
 static const char *variable_add(struct kpid_loader *loader, const struct kpid_yaml *node, const char *at,

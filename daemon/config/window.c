@@ -8,14 +8,14 @@
 #include "settings.h"
 #include "text.h"
 
-#define SECOND_MS         INT64_C(1000)
-#define MINUTE_MS         INT64_C(60000)
-#define SLIDE_MIN_MS      INT64_C(100)
-#define LENGTH_MAX_MS     (INT64_C(366) * 86400000)
-#define SLIDES_MAX        100000
-#define HISTORY_ROLLING   120
-#define HISTORY_CALENDAR  400
-#define CALENDAR_WORDS    "day|week|month|quarter|year"
+#define SECOND_MS        INT64_C(1000)
+#define MINUTE_MS        INT64_C(60000)
+#define SLIDE_MIN_MS     INT64_C(100)
+#define LENGTH_MAX_MS    (INT64_C(366) * 86400000)
+#define SLIDES_MAX       100000
+#define HISTORY_ROLLING  120
+#define HISTORY_CALENDAR 400
+#define CALENDAR_WORDS   "day|week|month|quarter|year"
 
 /* What a KPI says for all its windows. */
 struct defaults {
@@ -38,42 +38,48 @@ static int64_t nearest_slide(int64_t length_ms, int64_t wanted_ms)
     for (int64_t i = 1; i * i <= n; i++) {
         if (n % i != 0)
             continue;
-        const int64_t pair[] = { i, n / i };
+        const int64_t pair[] = {i, n / i};
         for (size_t j = 0; j < 2; j++)
-            if (pair[j] * unit >= SLIDE_MIN_MS && llabs(pair[j] * unit - wanted_ms) < llabs(best * unit - wanted_ms))
+            if (pair[j] * unit >= SLIDE_MIN_MS &&
+                llabs(pair[j] * unit - wanted_ms) < llabs(best * unit - wanted_ms))
                 best = pair[j];
     }
     return best * unit;
 }
 
 /* Checks length and step; `node` is where a fault is shown. */
-static bool rolling_check(struct kpid_loader *loader, const struct kpid_yaml *node, int64_t length_ms, int64_t slide_ms)
+static bool rolling_check(struct kpid_loader *loader, const struct kpid_yaml *node, int64_t length_ms,
+                          int64_t slide_ms)
 {
     char length[64], slide[64], nearest[64];
     kpid_text_print_duration(length_ms, length);
     kpid_text_print_duration(slide_ms, slide);
     if (length_ms < SECOND_MS || length_ms > LENGTH_MAX_MS) {
         kpid_fault_add(&loader->faults, node->place, "a window of %s", length);
-        kpid_fault_advise(&loader->faults, "rolling windows are from 1s to 366d long; for longer ones take a calendar window");
+        kpid_fault_advise(&loader->faults,
+                          "rolling windows are from 1s to 366d long; for longer ones take a calendar window");
         return false;
     }
     kpid_text_print_duration(nearest_slide(length_ms, slide_ms), nearest);
     if (slide_ms < SLIDE_MIN_MS || length_ms % slide_ms != 0) {
         kpid_fault_add(&loader->faults, node->place, "slide %s does not divide %s", slide, length);
-        kpid_fault_advise(&loader->faults, "the nearest slide that does is %s: write { rolling: %s, slide: %s }", nearest,
+        kpid_fault_advise(&loader->faults,
+                          "the nearest slide that does is %s: write { rolling: %s, slide: %s }", nearest,
                           length, nearest);
         return false;
     }
     if (length_ms / slide_ms > SLIDES_MAX) {
-        kpid_fault_add(&loader->faults, node->place, "a window of %s in steps of %s has too many panes", length, slide);
-        kpid_fault_advise(&loader->faults, "take a longer slide: at most %d of them make a window", SLIDES_MAX);
+        kpid_fault_add(&loader->faults, node->place, "a window of %s in steps of %s has too many panes",
+                       length, slide);
+        kpid_fault_advise(&loader->faults, "take a longer slide: at most %d of them make a window",
+                          SLIDES_MAX);
         return false;
     }
     return true;
 }
 
-static bool rolling_load(struct kpid_loader *loader, const struct kpid_yaml *node, const struct kpid_yaml *slide,
-                         struct kpid_window *window)
+static bool rolling_load(struct kpid_loader *loader, const struct kpid_yaml *node,
+                         const struct kpid_yaml *slide, struct kpid_window *window)
 {
     if (!kpid_want_duration(loader, node, "rolling", &window->length_ms))
         return false;
@@ -85,7 +91,8 @@ static bool rolling_load(struct kpid_loader *loader, const struct kpid_yaml *nod
     return rolling_check(loader, slide ? slide : node, window->length_ms, window->slide_ms);
 }
 
-static bool calendar_load(struct kpid_loader *loader, const struct kpid_yaml *node, struct kpid_window *window)
+static bool calendar_load(struct kpid_loader *loader, const struct kpid_yaml *node,
+                          struct kpid_window *window)
 {
     uint8_t unit;
     if (!kpid_want_choice(loader, node, "calendar", CALENDAR_WORDS, &unit))
@@ -125,8 +132,8 @@ static bool word_load(struct kpid_loader *loader, const struct kpid_yaml *node, 
         return calendar_load(loader, node, window);
     if (kpid_text_duration(node->text, &ms))
         return rolling_load(loader, node, NULL, window);
-    struct kpid_names names = { 0 };
-    static const char *const words[] = { "5m", "1h", "24h", "day", "week", "month", "quarter", "year", "all" };
+    struct kpid_names names = {0};
+    static const char *const words[] = {"5m", "1h", "24h", "day", "week", "month", "quarter", "year", "all"};
     for (size_t i = 0; i < KPID_COUNT_OF(words); i++)
         kpid_names_add(&names, words[i]);
     kpid_fault_add(&loader->faults, node->place, "`%s` is not a window", node->text);
@@ -140,20 +147,24 @@ static void strangers_check(struct kpid_loader *loader, const struct kpid_yaml *
 {
     static const struct {
         const char *key, *kind;
-    } owners[] = { { "slide", "rolling" }, { "zone", "calendar" }, { "week_start", "calendar" },
-                   { "fiscal_year_start", "calendar" }, { "from", "all" } };
+    } owners[] = {{"slide", "rolling"},
+                  {"zone", "calendar"},
+                  {"week_start", "calendar"},
+                  {"fiscal_year_start", "calendar"},
+                  {"from", "all"}};
     for (size_t i = 0; i < KPID_COUNT_OF(owners); i++) {
         const struct kpid_yaml *key = kpid_yaml_key(map, owners[i].key);
         if (!key || strcmp(owners[i].kind, kind) == 0)
             continue;
-        kpid_fault_add(&loader->faults, key->place, "`%s` means nothing to a window of kind `%s`", key->text, kind);
+        kpid_fault_add(&loader->faults, key->place, "`%s` means nothing to a window of kind `%s`", key->text,
+                       kind);
         kpid_fault_advise(&loader->faults, "remove it: it belongs to `%s`", owners[i].kind);
     }
 }
 
 static bool map_load(struct kpid_loader *loader, const struct kpid_yaml *map, struct kpid_window *window)
 {
-    static const char *const kinds[] = { "rolling", "calendar", "all" };
+    static const char *const kinds[] = {"rolling", "calendar", "all"};
     size_t found = KPID_COUNT_OF(kinds), n = 0;
     kpid_settings_check_keys(loader, "kpis.*.windows.*", map, NULL);
     for (size_t i = 0; i < KPID_COUNT_OF(kinds); i++)
@@ -180,15 +191,16 @@ static bool map_load(struct kpid_loader *loader, const struct kpid_yaml *map, st
     if (name && !kpid_want_text(loader, name, "name"))
         return false;
     window->name = kpid_strdup(name ? name->text : found == 2 ? "all" : node->text);
-    if (name && name->text[strspn(name->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")]) {
+    if (name &&
+        name->text[strspn(name->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")]) {
         kpid_fault_add(&loader->faults, name->place, "`%s` can't be the name of a window", name->text);
         kpid_fault_advise(&loader->faults, "names of windows hold letters, digits, _ . and -");
     }
     return true;
 }
 
-static void period_load(struct kpid_loader *loader, const struct kpid_yaml *node, const struct defaults *defaults,
-                        struct kpid_window *window)
+static void period_load(struct kpid_loader *loader, const struct kpid_yaml *node,
+                        const struct defaults *defaults, struct kpid_window *window)
 {
     const struct kpid_yaml *zone = kpid_yaml_get(node, "zone");
     window->zone = defaults->zone;
@@ -206,8 +218,9 @@ static void period_load(struct kpid_loader *loader, const struct kpid_yaml *node
 static void window_add(struct kpid_loader *loader, struct kpid_kpi *kpi, const struct kpid_yaml *node,
                        const struct defaults *defaults)
 {
-    struct kpid_window window = { .from_ms = KPID_NEVER };
-    bool good = node->kind == KPID_YAML_MAP ? map_load(loader, node, &window) : word_load(loader, node, &window);
+    struct kpid_window window = {.from_ms = KPID_NEVER};
+    bool good =
+        node->kind == KPID_YAML_MAP ? map_load(loader, node, &window) : word_load(loader, node, &window);
     if (!good) {
         free(window.name);
         return;
@@ -215,7 +228,9 @@ static void window_add(struct kpid_loader *loader, struct kpid_kpi *kpi, const s
     period_load(loader, node, defaults, &window);
     if (kpid_window_find(kpi, window.name) >= 0) {
         kpid_fault_add(&loader->faults, node->place, "two windows of the name `%s`", window.name);
-        kpid_fault_advise(&loader->faults, "remove one, or give it a name of its own: { rolling: 1h, slide: 1h, name: hourly }");
+        kpid_fault_advise(
+            &loader->faults,
+            "remove one, or give it a name of its own: { rolling: 1h, slide: 1h, name: hourly }");
         free(window.name);
         return;
     }
@@ -225,13 +240,14 @@ static void window_add(struct kpid_loader *loader, struct kpid_kpi *kpi, const s
 void kpid_windows_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struct kpid_yaml *map)
 {
     struct kpid_yaml *node = kpid_yaml_get(map, "windows");
-    struct defaults defaults = { kpi->zone, 1, 1 };
+    struct defaults defaults = {kpi->zone, 1, 1};
     kpid_week_start_read(loader, map, &defaults.week_start);
     kpid_fiscal_month_read(loader, map, &defaults.fiscal_month);
     kpi->judge_every_ms = MINUTE_MS;
     bool list = node && node->kind == KPID_YAML_LIST;
     if (!node || (list && node->n == 0)) {
-        kpid_fault_add(&loader->faults, node ? node->place : map->place, "KPI `%s` has no windows", kpi->name);
+        kpid_fault_add(&loader->faults, node ? node->place : map->place, "KPI `%s` has no windows",
+                       kpi->name);
         kpid_fault_advise(&loader->faults, "add windows: [5m, 1h, day]");
         return;
     }

@@ -1,5 +1,5 @@
-/* Where a byte of a scalar's value stood in the file. The value and the raw text are walked side by side; where they
- * differ the raw text has a quote, an escape, a line break that YAML folded, or an indentation. */
+/* Where a byte of a scalar's value stood in the file. The value and the raw text are walked side by side;
+ * where they differ the raw text has a quote, an escape, a line break that YAML folded, or an indentation. */
 #include <string.h>
 
 #include "yaml_tree.h"
@@ -87,15 +87,15 @@ static bool follow(struct walk *w, char style, char value)
     return true;
 }
 
-struct kpid_place kpid_yaml_place_in(const struct kpid_yaml_tree *tree, const struct kpid_yaml *node, size_t offset)
+struct kpid_place kpid_yaml_place_in(const struct kpid_yaml_tree *tree, const struct kpid_yaml *node,
+                                     size_t offset)
 {
-    struct walk w = { tree->text, tree->len, node->at, node->place };
+    struct walk w = {tree->text, tree->len, node->at, node->place};
     if (node->kind != KPID_YAML_SCALAR)
         return node->place;
     skip_opening(&w, node->style);
     for (size_t i = 0; i < offset && i < node->len; i++) {
-        if (i > 0 && ((unsigned char)node->text[i] & 0xC0) == 0x80 && w.at > 0 &&
-            raw(&w) != node->text[i])
+        if (i > 0 && ((unsigned char)node->text[i] & 0xC0) == 0x80 && w.at > 0 && raw(&w) != node->text[i])
             continue; /* further bytes of a character that an escape wrote */
         if (!follow(&w, node->style, node->text[i]))
             return node->place;

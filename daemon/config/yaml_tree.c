@@ -38,7 +38,7 @@ static struct kpid_yaml *node_new(struct builder *b, enum kpid_yaml_kind kind, c
     }
     struct kpid_yaml *node = kpid_zalloc(1, sizeof *node);
     node->kind = (uint8_t)kind;
-    node->place = (struct kpid_place){ (uint32_t)mark->line + 1, (uint32_t)mark->column + 1 };
+    node->place = (struct kpid_place){(uint32_t)mark->line + 1, (uint32_t)mark->column + 1};
     tree->all[tree->n_all++] = node;
     return node;
 }
@@ -101,7 +101,7 @@ static void anchor_add(struct builder *b, char *name, struct kpid_yaml *node)
     if (!name)
         return;
     b->anchors = kpid_realloc(b->anchors, (b->n_anchors + 1) * sizeof *b->anchors);
-    b->anchors[b->n_anchors++] = (struct anchor){ name, node };
+    b->anchors[b->n_anchors++] = (struct anchor){name, node};
 }
 
 static void alias_add(struct builder *b, const yaml_event_t *event)
@@ -112,7 +112,7 @@ static void alias_add(struct builder *b, const yaml_event_t *event)
             attach(b, b->anchors[i].node);
             return;
         }
-    struct kpid_place place = { (uint32_t)event->start_mark.line + 1, (uint32_t)event->start_mark.column + 1 };
+    struct kpid_place place = {(uint32_t)event->start_mark.line + 1, (uint32_t)event->start_mark.column + 1};
     refuse(b, place, "there is no finished anchor of this name above",
            "an alias `*name` repeats what `&name` marked earlier in the file");
 }
@@ -143,10 +143,11 @@ static void open_add(struct builder *b, enum kpid_yaml_kind kind, const yaml_eve
 {
     struct kpid_yaml *node = node_new(b, kind, &event->start_mark);
     if (b->depth == DEPTH_MAX) {
-        refuse(b, node->place, "nested deeper than 32 levels", "no setting is nested that deep: check the indentation");
+        refuse(b, node->place, "nested deeper than 32 levels",
+               "no setting is nested that deep: check the indentation");
         return;
     }
-    b->levels[b->depth++] = (struct level){ node, NULL, anchor ? kpid_strdup((const char *)anchor) : NULL };
+    b->levels[b->depth++] = (struct level){node, NULL, anchor ? kpid_strdup((const char *)anchor) : NULL};
 }
 
 static void close_top(struct builder *b)
@@ -163,7 +164,7 @@ static bool event_take(struct builder *b, const yaml_event_t *event)
     case YAML_STREAM_END_EVENT: return false;
     case YAML_DOCUMENT_START_EVENT:
         if (b->tree->root) {
-            struct kpid_place place = { (uint32_t)event->start_mark.line + 1, 1 };
+            struct kpid_place place = {(uint32_t)event->start_mark.line + 1, 1};
             refuse(b, place, "a second YAML document", "one file holds one configuration: remove the `---`");
         }
         break;
@@ -178,7 +179,7 @@ static bool event_take(struct builder *b, const yaml_event_t *event)
     default: break;
     }
     if (!b->broken && b->tree->n_all > NODES_MAX)
-        refuse(b, (struct kpid_place){ (uint32_t)event->start_mark.line + 1, 1 }, "too many values",
+        refuse(b, (struct kpid_place){(uint32_t)event->start_mark.line + 1, 1}, "too many values",
                "a configuration holds at most 200,000 values");
     return !b->broken;
 }
@@ -186,14 +187,17 @@ static bool event_take(struct builder *b, const yaml_event_t *event)
 /* What YAML takes for its own inside of { } and [ ] is the usual trap with expressions. */
 static const char *syntax_advice(const yaml_parser_t *parser)
 {
-    const char *context = parser->context ? parser->context : "", *problem = parser->problem ? parser->problem : "";
+    const char *context = parser->context ? parser->context : "",
+               *problem = parser->problem ? parser->problem : "";
     if (strstr(context, "flow") || strstr(problem, "flow"))
-        return "inside of { } an expression that holds a comma, a bracket or a leading quote must stand in single "
+        return "inside of { } an expression that holds a comma, a bracket or a leading quote must stand in "
+               "single "
                "quotes: where: 'type in [\"a\", \"b\"]'; else look for a missing comma or closing bracket";
     if (strstr(problem, "mapping values are not allowed"))
         return "a value that holds `: ` must stand in single quotes; else check the indentation of this line";
     if (strstr(problem, "did not find expected key") || strstr(context, "block"))
-        return "check the indentation; an expression that begins with a quote must stand in single quotes as a "
+        return "check the indentation; an expression that begins with a quote must stand in single quotes as "
+               "a "
                "whole: where: '\"a\" == type'";
     if (strstr(problem, "cannot start any token"))
         return "indent with spaces, not tabs; a value that begins with @ ` or % must stand in quotes";
@@ -202,12 +206,14 @@ static const char *syntax_advice(const yaml_parser_t *parser)
     return "the file is not YAML here: check indentation, quotes and brackets";
 }
 
-static void syntax_fault(const yaml_parser_t *parser, const char *text, size_t len, struct kpid_faults *faults)
+static void syntax_fault(const yaml_parser_t *parser, const char *text, size_t len,
+                         struct kpid_faults *faults)
 {
-    struct kpid_place place = { (uint32_t)parser->problem_mark.line + 1, (uint32_t)parser->problem_mark.column + 1 };
+    struct kpid_place place = {(uint32_t)parser->problem_mark.line + 1,
+                               (uint32_t)parser->problem_mark.column + 1};
     if (parser->error == YAML_READER_ERROR) {
         size_t end = parser->problem_offset < len ? parser->problem_offset : len, begin = end;
-        place = (struct kpid_place){ 1, 1 };
+        place = (struct kpid_place){1, 1};
         for (size_t i = 0; i < end; i++)
             place.line += text[i] == '\n';
         while (begin > 0 && text[begin - 1] != '\n')
@@ -250,10 +256,11 @@ static void bytes_find(struct kpid_yaml_tree *tree)
     free(lines);
 }
 
-void kpid_yaml_tree_init(struct kpid_yaml_tree *tree, const char *text, size_t len, struct kpid_faults *faults)
+void kpid_yaml_tree_init(struct kpid_yaml_tree *tree, const char *text, size_t len,
+                         struct kpid_faults *faults)
 {
-    *tree = (struct kpid_yaml_tree){ .text = text, .len = len };
-    struct builder b = { .tree = tree, .faults = faults };
+    *tree = (struct kpid_yaml_tree){.text = text, .len = len};
+    struct builder b = {.tree = tree, .faults = faults};
     yaml_parser_t parser;
     yaml_event_t event;
     if (!yaml_parser_initialize(&parser))
@@ -290,7 +297,7 @@ void kpid_yaml_tree_release(struct kpid_yaml_tree *tree)
         free(tree->all[i]);
     }
     free(tree->all);
-    *tree = (struct kpid_yaml_tree){ 0 };
+    *tree = (struct kpid_yaml_tree){0};
 }
 
 static ptrdiff_t find(const struct kpid_yaml *map, const char *key)

@@ -88,7 +88,7 @@ static bool date_read(const char **at, struct kpid_zone_date *ret)
 
 bool kpid_zone_rule_parse(const char *text, struct kpid_zone_rule *ret)
 {
-    struct kpid_zone_rule rule = { 0 };
+    struct kpid_zone_rule rule = {0};
     const char *at = text;
     if (!name_skip(&at) || !time_read(&at, &rule.standard_s))
         return false;

@@ -5,9 +5,9 @@
 #include "kpid/macros.h"
 
 struct kpid_zone_date {
-    char kind;          /* 'M' month.week.day, 'J' day 1..365 without 29 February, 'N' day 0..365 */
+    char kind; /* 'M' month.week.day, 'J' day 1..365 without 29 February, 'N' day 0..365 */
     int month, week, day;
-    int32_t time_s;     /* of the local day, -167 h .. 167 h */
+    int32_t time_s; /* of the local day, -167 h .. 167 h */
 };
 
 struct kpid_zone_rule {

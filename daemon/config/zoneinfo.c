@@ -1,5 +1,5 @@
-/* TZif files (RFC 8536), version 2 and later: the 64-bit block, then the footer's rule unrolled to the end of 2100.
- * Changes that leave the offset as it is (a new abbreviation) are dropped. */
+/* TZif files (RFC 8536), version 2 and later: the 64-bit block, then the footer's rule unrolled to the end of
+ * 2100. Changes that leave the offset as it is (a new abbreviation) are dropped. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,15 +27,15 @@ static uint64_t big_endian(const unsigned char *at, size_t n)
 
 static struct counts counts_read(const unsigned char *at)
 {
-    return (struct counts){ (uint32_t)big_endian(at + 20, 4), (uint32_t)big_endian(at + 24, 4),
-                            (uint32_t)big_endian(at + 28, 4), (uint32_t)big_endian(at + 32, 4),
-                            (uint32_t)big_endian(at + 36, 4), (uint32_t)big_endian(at + 40, 4) };
+    return (struct counts){(uint32_t)big_endian(at + 20, 4), (uint32_t)big_endian(at + 24, 4),
+                           (uint32_t)big_endian(at + 28, 4), (uint32_t)big_endian(at + 32, 4),
+                           (uint32_t)big_endian(at + 36, 4), (uint32_t)big_endian(at + 40, 4)};
 }
 
 static size_t block_bytes(const struct counts *c, size_t time_bytes)
 {
-    return (size_t)c->time * (time_bytes + 1) + (size_t)c->type * 6 + c->chars + (size_t)c->leap * (time_bytes + 4) +
-           c->isstd + c->isutc;
+    return (size_t)c->time * (time_bytes + 1) + (size_t)c->type * 6 + c->chars +
+           (size_t)c->leap * (time_bytes + 4) + c->isstd + c->isutc;
 }
 
 static void change_add(struct kpid_zone *zone, size_t *cap, int64_t since_ms, int32_t offset_s)
@@ -67,7 +67,8 @@ static int change_compare(const void *left, const void *right)
     return a->order - b->order;
 }
 
-static void rule_unroll(struct kpid_zone *zone, size_t *cap, const struct kpid_zone_rule *rule, int64_t last_s)
+static void rule_unroll(struct kpid_zone *zone, size_t *cap, const struct kpid_zone_rule *rule,
+                        int64_t last_s)
 {
     if (!rule->has_summer) {
         if (last_s == INT64_MIN)
@@ -77,9 +78,9 @@ static void rule_unroll(struct kpid_zone *zone, size_t *cap, const struct kpid_z
     struct change changes[(LAST_YEAR - FIRST_YEAR + 1) * 2];
     int n = 0;
     for (int64_t year = FIRST_YEAR; year <= LAST_YEAR; year++) {
-        changes[n] = (struct change){ kpid_zone_rule_begin(rule, year), rule->summer_s, n };
+        changes[n] = (struct change){kpid_zone_rule_begin(rule, year), rule->summer_s, n};
         n++;
-        changes[n] = (struct change){ kpid_zone_rule_end(rule, year), rule->standard_s, n };
+        changes[n] = (struct change){kpid_zone_rule_end(rule, year), rule->standard_s, n};
         n++;
     }
     qsort(changes, (size_t)n, sizeof changes[0], change_compare);
@@ -89,8 +90,8 @@ static void rule_unroll(struct kpid_zone *zone, size_t *cap, const struct kpid_z
 }
 
 /* `at` stands at the block's data. */
-static bool block_read(struct kpid_zone *zone, const unsigned char *at, const struct counts *c, size_t time_bytes,
-                       size_t *cap, int64_t *ret_last_s)
+static bool block_read(struct kpid_zone *zone, const unsigned char *at, const struct counts *c,
+                       size_t time_bytes, size_t *cap, int64_t *ret_last_s)
 {
     const unsigned char *indices = at + (size_t)c->time * time_bytes, *types = indices + c->time;
     int64_t last = INT64_MIN;
@@ -109,7 +110,8 @@ static bool block_read(struct kpid_zone *zone, const unsigned char *at, const st
     return true;
 }
 
-static bool footer_read(struct kpid_zone *zone, size_t *cap, const unsigned char *at, size_t len, int64_t last_s)
+static bool footer_read(struct kpid_zone *zone, size_t *cap, const unsigned char *at, size_t len,
+                        int64_t last_s)
 {
     char text[128];
     struct kpid_zone_rule rule;

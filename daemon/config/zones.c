@@ -32,15 +32,17 @@ static void neighbours_add(const char *zoneinfo, const char *name, struct kpid_n
     closedir(dir);
 }
 
-static void zone_fault(struct kpid_loader *loader, const char *name, struct kpid_place place, const char *error)
+static void zone_fault(struct kpid_loader *loader, const char *name, struct kpid_place place,
+                       const char *error)
 {
-    struct kpid_names names = { 0 };
+    struct kpid_names names = {0};
     neighbours_add(loader->zoneinfo, name, &names);
     const char *near = kpid_names_nearest(&names, name);
     kpid_fault_add(&loader->faults, place, "time zone `%s`: %s", name, error);
-    kpid_fault_advise(&loader->faults, "%s%s%swrite an IANA name such as UTC, Europe/Berlin or Asia/Shanghai; the "
-                      "system must have the package tzdata", near ? "did you mean `" : "", near ? near : "",
-                      near ? "`? " : "");
+    kpid_fault_advise(&loader->faults,
+                      "%s%s%swrite an IANA name such as UTC, Europe/Berlin or Asia/Shanghai; the "
+                      "system must have the package tzdata",
+                      near ? "did you mean `" : "", near ? near : "", near ? "`? " : "");
     for (size_t i = 0; i < names.n; i++)
         free((char *)names.at[i]);
     kpid_names_release(&names);
