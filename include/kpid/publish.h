@@ -4,7 +4,8 @@
  *
  * Keys of the publisher's own state, beside the public ones: <prefix>:{alert}:h (header: nonce, seq, term),
  * :{alert}:state (hash: rule name|KPI|window|group -> packed kpid_alert), :{alert}:final (hash: KPI:window -> last
- * final boundary), :{alert}:outbox (hash: alert id:state -> JSON not yet confirmed).
+ * final boundary), :{alert}:ids (hash: key of a state -> its id in :active), :{alert}:outbox (hash: alert id:state ->
+ * JSON not yet confirmed; at most log_cap of them). KPI:window stands percent-encoded, as in the public keys.
  */
 #ifndef KPID_PUBLISH_H
 #define KPID_PUBLISH_H
@@ -18,15 +19,18 @@ struct kpid_publisher;
 
 enum kpid_publish_status { KPID_PUBLISH_OK, KPID_PUBLISH_DOWN /* try again */, KPID_PUBLISH_OTHER /* not owner */ };
 
-/* Borrows redis and model. Returns, free with _free. */
+/* Borrows redis and model. Returns, free with _free, before redis is closed or after: callbacks are not called any
+ * more. */
 struct kpid_publisher *kpid_publisher_new(struct event_base *base, struct kpid_redis *redis,
                                           const struct kpid_model *model);
 void kpid_publisher_free(struct kpid_publisher *publisher);
 /* After a reload: other definitions from now on. */
 void kpid_publisher_set_model(struct kpid_publisher *publisher, const struct kpid_model *model);
 
-/* Takes {alert} over: new nonce, term = max(stored + 1, Redis TIME in us). Then calls `state` once for each stored
- * alert state and `final` once for each stored last final boundary, then done. Keys and bytes are borrowed. */
+/* Takes {alert} over: new nonce, term = max(stored + 1, Redis TIME in us). Then calls `state` for each stored alert
+ * state and `final` for each stored last final boundary, then done. Keys and bytes are borrowed. They are read in
+ * pieces, so in a large hash one may come twice, with the same bytes; after any status but OK what came is void.
+ * Drops rounds that were not published. Not while a round is under way. */
 struct kpid_publisher_loaded {
     void (*state)(void *ctx, const char *key, size_t key_len, const void *bytes, size_t len);
     void (*final)(void *ctx, const char *key, size_t key_len, int64_t boundary_ms);
@@ -38,7 +42,12 @@ void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonc
 /*
  * A round: what one tick found. First the alerts (one script: header compared; states, finals, log, active and outbox
  * written together), then, on its acknowledgement, the snapshots. Build it with the calls below in any order, then
- * send; one round is under way at a time. Everything is copied or rendered at the call.
+ * send; one round is under way at a time. Everything is copied or rendered at the call. Calls while a round is under
+ * way build the next one.
+ * Done says OK; or DOWN: the round is kept, unchanged, whether or not parts of it arrived; send again, with backoff,
+ * until it is OK, and add nothing large meanwhile (what is added goes out behind it, in the same send); or OTHER:
+ * somebody else owns {alert}, or Redis lost what this round builds on: all rounds are dropped, acquire again.
+ * A deleted state takes its alert out of :active. A final or @meta that equals the last one costs nothing.
  */
 void kpid_round_state(struct kpid_publisher *publisher, const char *key, size_t key_len, const void *bytes, size_t len);
 void kpid_round_state_delete(struct kpid_publisher *publisher, const char *key, size_t key_len);
@@ -62,6 +71,8 @@ void kpid_round_group_delete(struct kpid_publisher *publisher, uint32_t kpi, uin
 typedef void kpid_published(void *ctx, enum kpid_publish_status status);
 void kpid_round_send(struct kpid_publisher *publisher, kpid_published *done, void *ctx);
 bool kpid_round_busy(const struct kpid_publisher *publisher);
+/* Bytes that wait, built and kept: who has very many groups sends in between. */
+size_t kpid_round_bytes(const struct kpid_publisher *publisher);
 
 /* Renders a snapshot as the contract's JSON (also kpictl's). */
 void kpid_snapshot_json(const struct kpid_model *model, const struct kpid_snapshot *snapshot, int64_t as_of_ms,

@@ -1,0 +1,216 @@
+/*
+ * Taking {alert} over: read the header, set it by compare-and-set to the new nonce, then read states, finals
+ * and the outbox in pieces, then read the header again: anything but one's own discards the load.
+ */
+#include "publisher.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "producer.h"
+
+#define TRIES_MAX  3
+#define SCAN_COUNT "2000"
+
+static const char *const scanned[] = {"state", "final", "outbox"};
+
+struct kpid_acquisition {
+    struct kpid_publisher_loaded loaded;
+    void *ctx;
+    struct kpid_buf found_nonce, found_seq;
+    unsigned tries;
+    size_t scan; /* index into scanned */
+};
+
+static void header_read(struct kpid_publisher *publisher);
+static void scan_next(struct kpid_publisher *publisher, const char *cursor, size_t len);
+
+void kpid_acquisition_free(struct kpid_acquisition *acquisition)
+{
+    if (!acquisition)
+        return;
+    kpid_buf_release(&acquisition->found_nonce);
+    kpid_buf_release(&acquisition->found_seq);
+    free(acquisition);
+}
+
+static void acquisition_end(struct kpid_publisher *publisher, enum kpid_publish_status status)
+{
+    struct kpid_acquisition *acquisition = publisher->acquisition;
+    publisher->acquisition = NULL;
+    publisher->owner = status == KPID_PUBLISH_OK;
+    if (publisher->owner) {
+        kpid_publisher_write_index(publisher);
+        event_active(publisher->retry, EV_TIMEOUT, 0);
+    } else {
+        kpid_publisher_let_go(publisher);
+    }
+    struct kpid_publisher_loaded loaded = acquisition->loaded;
+    void *ctx = acquisition->ctx;
+    kpid_acquisition_free(acquisition);
+    loaded.done(ctx, status);
+}
+
+static bool read_int(const struct kpid_reply *item, int64_t *ret)
+{
+    char text[24], *end;
+    if (item->kind != KPID_REPLY_STR || item->len == 0 || item->len >= sizeof text)
+        return false;
+    memcpy(text, item->str, item->len);
+    text[item->len] = '\0';
+    *ret = strtoll(text, &end, 10);
+    return *end == '\0';
+}
+
+static void on_checked(void *ctx, const struct kpid_reply *reply)
+{
+    struct kpid_publisher *publisher = ctx;
+    if (!kpid_publisher_answered(publisher))
+        return;
+    if (kpid_reply_failed(reply))
+        acquisition_end(publisher, KPID_PUBLISH_DOWN);
+    else if (reply->kind == KPID_REPLY_STR && reply->len == 32 &&
+             memcmp(reply->str, publisher->nonce, 32) == 0)
+        acquisition_end(publisher, KPID_PUBLISH_OK);
+    else
+        acquisition_end(publisher, KPID_PUBLISH_OTHER);
+}
+
+static void header_check(struct kpid_publisher *publisher)
+{
+    kpid_part_add_str(publisher, "HGET");
+    kpid_part_add_alert_key(publisher, "h");
+    kpid_part_add_str(publisher, "nonce");
+    kpid_parts_send(publisher, on_checked, publisher);
+}
+
+static void found(struct kpid_publisher *publisher, const struct kpid_reply *key,
+                  const struct kpid_reply *value)
+{
+    const struct kpid_acquisition *acquisition = publisher->acquisition;
+    int64_t boundary_ms;
+    switch (acquisition->scan) {
+    case 0: acquisition->loaded.state(acquisition->ctx, key->str, key->len, value->str, value->len); break;
+    case 1:
+        if (read_int(value, &boundary_ms)) {
+            struct kpid_slot *slot = kpid_publisher_slot_named(publisher, key->str, key->len);
+            if (slot)
+                slot->final_ms = boundary_ms;
+            acquisition->loaded.final(acquisition->ctx, key->str, key->len, boundary_ms);
+        }
+        break;
+    default: kpid_notice_add(publisher, key->str, key->len, value->str, value->len); break;
+    }
+}
+
+static void on_scanned(void *ctx, const struct kpid_reply *reply)
+{
+    struct kpid_publisher *publisher = ctx;
+    if (!kpid_publisher_answered(publisher))
+        return;
+    if (reply->kind != KPID_REPLY_ARRAY || reply->n_items != 2 || reply->items[1].kind != KPID_REPLY_ARRAY) {
+        acquisition_end(publisher, KPID_PUBLISH_DOWN);
+        return;
+    }
+    const struct kpid_reply *cursor = &reply->items[0], *pairs = &reply->items[1];
+    for (size_t i = 0; i + 1 < pairs->n_items; i += 2)
+        found(publisher, &pairs->items[i], &pairs->items[i + 1]);
+    if (cursor->len == 1 && cursor->str[0] == '0') {
+        publisher->acquisition->scan++;
+        scan_next(publisher, "0", 1);
+    } else {
+        scan_next(publisher, cursor->str, cursor->len);
+    }
+}
+
+static void scan_next(struct kpid_publisher *publisher, const char *cursor, size_t len)
+{
+    size_t scan = publisher->acquisition->scan;
+    bool outbox = publisher->producer && kpid_producer_has(publisher->producer, KPID_TOPIC_ALERTS);
+    if (scan == (outbox ? 3 : 2)) {
+        header_check(publisher);
+        return;
+    }
+    kpid_part_add_str(publisher, "HSCAN");
+    kpid_part_add_alert_key(publisher, scanned[scan]);
+    kpid_part_add(publisher, cursor, len);
+    kpid_part_add_str(publisher, "COUNT");
+    kpid_part_add_str(publisher, SCAN_COUNT);
+    kpid_parts_send(publisher, on_scanned, publisher);
+}
+
+static void on_taken(void *ctx, const struct kpid_reply *reply)
+{
+    struct kpid_publisher *publisher = ctx;
+    if (!kpid_publisher_answered(publisher))
+        return;
+    int64_t seq, term;
+    if (kpid_reply_failed(reply)) {
+        acquisition_end(publisher, KPID_PUBLISH_DOWN);
+    } else if (kpid_reply_accepted(reply) && reply->n_items == 3 && read_int(&reply->items[1], &seq) &&
+               read_int(&reply->items[2], &term)) {
+        publisher->seq = (uint64_t)seq;
+        publisher->term = (uint64_t)term;
+        publisher->tick = 0;
+        scan_next(publisher, "0", 1);
+    } else if (++publisher->acquisition->tries < TRIES_MAX) {
+        header_read(publisher);
+    } else {
+        acquisition_end(publisher, KPID_PUBLISH_OTHER);
+    }
+}
+
+static void keep(struct kpid_buf *buf, const struct kpid_reply *item)
+{
+    kpid_buf_clear(buf);
+    if (item->kind == KPID_REPLY_STR)
+        kpid_buf_add(buf, item->str, item->len);
+}
+
+static void on_header(void *ctx, const struct kpid_reply *reply)
+{
+    struct kpid_publisher *publisher = ctx;
+    if (!kpid_publisher_answered(publisher))
+        return;
+    if (reply->kind != KPID_REPLY_ARRAY || reply->n_items != 2) {
+        acquisition_end(publisher, KPID_PUBLISH_DOWN);
+        return;
+    }
+    struct kpid_acquisition *acquisition = publisher->acquisition;
+    keep(&acquisition->found_nonce, &reply->items[0]);
+    keep(&acquisition->found_seq, &reply->items[1]);
+    kpid_part_add_alert_key(publisher, "h");
+    kpid_part_add_str(publisher, publisher->nonce);
+    kpid_part_add(publisher, acquisition->found_nonce.data, acquisition->found_nonce.len);
+    kpid_part_add(publisher, acquisition->found_seq.data, acquisition->found_seq.len);
+    kpid_parts_eval(publisher, KPID_SCRIPT_ACQUIRE, 1, on_taken, publisher);
+}
+
+static void header_read(struct kpid_publisher *publisher)
+{
+    kpid_part_add_str(publisher, "HMGET");
+    kpid_part_add_alert_key(publisher, "h");
+    kpid_part_add_str(publisher, "nonce");
+    kpid_part_add_str(publisher, "seq");
+    kpid_parts_send(publisher, on_header, publisher);
+}
+
+void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonce[16],
+                            const struct kpid_publisher_loaded *loaded, void *ctx)
+{
+    static const char digits[] = "0123456789abcdef";
+    assert(!publisher->busy && !publisher->acquisition);
+    kpid_publisher_let_go(publisher);
+    for (size_t i = 0; i < 16; i++) {
+        publisher->nonce[2 * i] = digits[nonce[i] >> 4];
+        publisher->nonce[2 * i + 1] = digits[nonce[i] & 15];
+    }
+    publisher->nonce[32] = '\0';
+    publisher->acquisition = kpid_zalloc(1, sizeof *publisher->acquisition);
+    publisher->acquisition->loaded = *loaded;
+    publisher->acquisition->ctx = ctx;
+    header_read(publisher);
+}

@@ -1,0 +1,129 @@
+#include "scripts.h"
+
+/* clang-format off: the texts below are Lua. */
+
+/* KEYS header; ARGV nonce, nonce and seq that were read ('' if there was none) -> {0} or {1, seq, term}. */
+static const char acquire_text[] =
+    "local h = redis.call('HMGET', KEYS[1], 'nonce', 'seq', 'term')\n"
+    "if (h[1] or '') ~= ARGV[2] or (h[2] or '') ~= ARGV[3] then return {0} end\n"
+    "local t = redis.call('TIME')\n"
+    "local term = math.max((tonumber(h[3] or '0') or 0) + 1, tonumber(t[1]) * 1000000 + tonumber(t[2]))\n"
+    "local seq = string.format('%.0f', (tonumber(h[2] or '0') or 0) + 1)\n"
+    "term = string.format('%.0f', term)\n"
+    "redis.call('HSET', KEYS[1], 'nonce', ARGV[1], 'seq', seq, 'term', term)\n"
+    "return {1, seq, term}\n";
+
+/* KEYS header, state, final, log, active, ids, outbox; ARGV nonce, seq, next seq, log cap, then operations:
+ *   t <state key> <JSON> <id, '' if there is none> <1 = is active> <outbox field, '' = no notification>
+ *   s <state key> <bytes> | x <state key> | f <KPI:window> <boundary>
+ * -> {0, nonce, seq} or {1, number of notifications that the outbox had no room for}. */
+static const char alerts_text[] =
+    "local h = redis.call('HMGET', KEYS[1], 'nonce', 'seq')\n"
+    "if h[1] ~= ARGV[1] or h[2] ~= ARGV[2] then return {0, h[1] or '', h[2] or ''} end\n"
+    "local cap, full = ARGV[4], 0\n"
+    "local function settle(key)\n"
+    "  local id = redis.call('HGET', KEYS[6], key)\n"
+    "  if id then redis.call('HDEL', KEYS[5], id); redis.call('HDEL', KEYS[6], key) end\n"
+    "end\n"
+    "local function step(key, json, id, active, field)\n"
+    "  redis.call('XADD', KEYS[4], 'MAXLEN', '~', cap, '*', 'id', id, 'json', json)\n"
+    "  settle(key)\n"
+    "  if active == '1' then redis.call('HSET', KEYS[5], id, json); redis.call('HSET', KEYS[6], key, id) "
+    "end\n"
+    "  if field == '' then return end\n"
+    "  if redis.call('HLEN', KEYS[7]) < tonumber(cap) or redis.call('HEXISTS', KEYS[7], field) == 1 then\n"
+    "    redis.call('HSET', KEYS[7], field, json)\n"
+    "  else full = full + 1 end\n"
+    "end\n"
+    "local i = 5\n"
+    "while i <= #ARGV do\n"
+    "  local op, key, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]\n"
+    "  if op == 't' then step(key, value, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]); i = i + 6\n"
+    "  elseif op == 's' then redis.call('HSET', KEYS[2], key, value); i = i + 3\n"
+    "  elseif op == 'f' then redis.call('HSET', KEYS[3], key, value); i = i + 3\n"
+    "  else redis.call('HDEL', KEYS[2], key); settle(key); i = i + 2 end\n"
+    "end\n"
+    "redis.call('HSET', KEYS[1], 'seq', ARGV[3])\n"
+    "return {1, full}\n";
+
+/* KEYS snap, hist, wins, win ...; ARGV term, tick, ttl, ttl of win, history cap, history groups, history,
+ * then operations of six: bits, number of the win key or 0, field, start, revision, JSON.
+ * -> {0, term:tick found} or {1, starts that fell out of kpi:wins ...}: the caller removes those. */
+static const char snapshots_text[] =
+    "local term, tick = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
+    "local found = redis.call('HGET', KEYS[1], '@writer')\n"
+    "if found then\n"
+    "  local t, k = string.match(found, '^(%d+):(%d+)$')\n"
+    "  t, k = tonumber(t or '0'), tonumber(k or '0')\n"
+    "  if term < t or (term == t and tick <= k) then return {0, found} end\n"
+    "end\n"
+    "local snap, touched = KEYS[1], {}\n"
+    "local groups, history = tonumber(ARGV[6]), tonumber(ARGV[7])\n"
+    "for i = 8, #ARGV, 6 do\n"
+    "  local op, win, field, json = tonumber(ARGV[i]), KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2], ARGV[i + "
+    "5]\n"
+    "  if op == 0 then redis.call('HDEL', snap, field, field .. '@final') end\n"
+    "  if bit.band(op, 1) ~= 0 then redis.call('HSET', snap, field, json) end\n"
+    "  if bit.band(op, 2) ~= 0 then redis.call('HSET', snap, field .. '@final', json) end\n"
+    "  if bit.band(op, 4) ~= 0 then redis.call('HSET', win, field, json); touched[win] = ARGV[i + 3] end\n"
+    "  if bit.band(op, 8) ~= 0 then\n"
+    "    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'start', ARGV[i + 3], 'revision', ARGV[i + "
+    "4],\n"
+    "      'json', json)\n"
+    "  end\n"
+    "  if bit.band(op, 16) ~= 0 and (redis.call('HEXISTS', win, field) == 1\n"
+    "      or redis.call('HLEN', win) < groups + redis.call('HEXISTS', win, '*')) then\n"
+    "    redis.call('HSET', win, field, json); touched[win] = ARGV[i + 3]\n"
+    "  end\n"
+    "end\n"
+    "for win, start in pairs(touched) do\n"
+    "  redis.call('ZADD', KEYS[3], start, start)\n"
+    "  if ARGV[4] ~= '0' then redis.call('PEXPIRE', win, ARGV[4]) end\n"
+    "end\n"
+    "redis.call('HSET', snap, '@writer', ARGV[1] .. ':' .. ARGV[2])\n"
+    "if ARGV[3] ~= '0' then for k = 1, 3 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end end\n"
+    "local out, over = {1}, redis.call('ZCARD', KEYS[3]) - history\n"
+    "if over > 0 then\n"
+    "  for _, start in ipairs(redis.call('ZRANGE', KEYS[3], 0, math.min(over, 128) - 1)) do out[#out + 1] = "
+    "start end\n"
+    "end\n"
+    "return out\n";
+
+/* KEYS snap, wins, win ...; ARGV term, start ... */
+static const char prune_text[] =
+    "local t = string.match(redis.call('HGET', KEYS[1], '@writer') or '', '^(%d+):')\n"
+    "if t and tonumber(t) > tonumber(ARGV[1]) then return 0 end\n"
+    "for k = 3, #KEYS do redis.call('UNLINK', KEYS[k]) end\n"
+    "for i = 2, #ARGV do redis.call('ZREM', KEYS[2], ARGV[i]) end\n"
+    "return 1\n";
+
+/* KEYS header, outbox; ARGV nonce, field, JSON that was sent. A later step under the same field stays. */
+static const char confirm_text[] =
+    "if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 0 end\n"
+    "if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[3] then redis.call('HDEL', KEYS[2], ARGV[2]) end\n"
+    "return 1\n";
+
+/* KEYS index; ARGV KPI, JSON ...: the whole index; what is not named goes. */
+static const char index_text[] =
+    "local keep = {}\n"
+    "for i = 1, #ARGV, 2 do keep[ARGV[i]] = true; redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end\n"
+    "for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do\n"
+    "  if not keep[name] then redis.call('HDEL', KEYS[1], name) end\n"
+    "end\n"
+    "return 1\n";
+
+/* clang-format on */
+
+const char *kpid_script_text(enum kpid_script_name name)
+{
+    switch (name) {
+    case KPID_SCRIPT_ACQUIRE: return acquire_text;
+    case KPID_SCRIPT_ALERTS: return alerts_text;
+    case KPID_SCRIPT_SNAPSHOTS: return snapshots_text;
+    case KPID_SCRIPT_PRUNE: return prune_text;
+    case KPID_SCRIPT_CONFIRM: return confirm_text;
+    case KPID_SCRIPT_INDEX: return index_text;
+    case KPID_SCRIPT_N: break;
+    }
+    return "";
+}
