@@ -1,366 +1,341 @@
 /*
- * A table of segments found by the leading bits of the hash (extendible hashing: Fagin, Nievergelt, Pippenger, Strong
- * 1979), so that growth splits one segment of 1,024 slots at a time and nothing is ever laid out anew as a whole.
+ * Marks of event ids: slices of event time over the index of dedup_table.h, see kpid/dedup.h.
  *
- *   directory[hash >> (64 - depth)] --> segment: 1,024 hashes | 1,024 slice numbers (16 bits)
+ * Slices live in an array by their tag; `order` lists the living ones by time. Should no tag be free (time
+ * jumps while the table is large and little comes in, so the sweep lags), a mark joins the next later slice,
+ * or the newest slice is stretched: marks are then kept longer than needed, never shorter.
  *
- * A slot whose slice is expired counts as absent; it is taken over by the next mark that probes over it, or goes when
- * its segment is full and laid out again. A slot takes 10 bytes; segments are between 45 and 90 % full.
+ * Stored form, in pieces of at most PIECE_MARKS: width of the slice in ms (varint), then 8 bytes a mark.
  */
 #include "kpid/dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS     1024u
-#define FULL      920u /* slots in use, expired ones included, before a segment is laid out again or split */
-#define CROWDED   800u /* live slots above which it is split */
-#define SLICES    64
+#include "dedup_table.h"
 
-struct segment {
-    unsigned depth;     /* leading bits that all its hashes share */
-    uint32_t used;
-    uint64_t hashes[SLOTS]; /* 0: empty */
-    uint16_t slices[SLOTS];
-};
+#define SLICES          64   /* a horizon */
+#define SWEEP_STEPS     16   /* a call: a pass over the table takes 1/15 of the marks that fill it */
+#define SWEEP_STEPS_MAX 1024 /* when tags run short */
+#define TAGS_SHORT      256
+#define PIECE_MARKS     7680 /* 60 KiB: less than a page of state */
 
-struct slice_count {
-    int64_t slice;
+enum tag_state { TAG_FREE, TAG_LIVE, TAG_DEAD };
+
+struct slice {
+    int64_t first, last; /* numbers of the slice widths that it covers */
+    int64_t stored_ms; /* start under which its marks are stored: the least, if some came from other widths */
     uint64_t marks;
-};
-
-struct pending {
-    uint64_t hash;
-    int64_t slice;
+    uint64_t *fresh; /* marks that were not packed yet */
+    size_t n_fresh, cap_fresh;
+    uint64_t dead_pass; /* of the sweep, when it died */
+    enum tag_state state;
 };
 
 struct kpid_dedup {
+    struct kpid_dedup_table table;
+    struct slice slices[KPID_TAG_MAX + 1]; /* by tag; 0 is none */
+    uint16_t order[KPID_TAG_MAX];          /* living tags by time */
+    unsigned n_order, n_dead;
+    uint64_t passes; /* of the sweep, when tags were last set free */
     int64_t horizon_ms, width_ms;
-    size_t max_bytes;
-    struct segment **directory;
-    unsigned depth;
-    size_t n_segments;
-    int64_t oldest;              /* slices below are expired */
-    struct slice_count *counts;  /* live slices, ascending */
-    size_t n_counts, cap_counts;
-    struct pending *pending;     /* not packed yet */
-    size_t n_pending, cap_pending;
-    uint64_t cut;
-    int64_t effective_ms;
+    size_t max_bytes, fresh_bytes;
+    int64_t floor_ms;   /* marks before are expired */
+    int64_t highest_ms; /* of all marks */
+    int64_t cut_end_ms; /* end of the latest slice that went early */
+    uint64_t marks, cut;
 };
-
-static int64_t slice_of(const struct kpid_dedup *dedup, int64_t ts_ms)
-{
-    int64_t rest = ts_ms % dedup->width_ms;
-    return (ts_ms - rest) / dedup->width_ms - (rest < 0);
-}
-
-static uint64_t stored(uint64_t hash)
-{
-    return hash ? hash : 1;
-}
-
-static size_t place_of(const struct kpid_dedup *dedup, uint64_t hash)
-{
-    return dedup->depth ? (size_t)(hash >> (64 - dedup->depth)) : 0;
-}
-
-static bool live(const struct kpid_dedup *dedup, const struct segment *segment, uint32_t slot)
-{
-    return (int16_t)(uint16_t)(segment->slices[slot] - (uint16_t)dedup->oldest) >= 0;
-}
 
 struct kpid_dedup *kpid_dedup_new(int64_t horizon_ms, size_t max_bytes)
 {
     struct kpid_dedup *dedup = kpid_zalloc(1, sizeof(*dedup));
-
-    dedup->horizon_ms = dedup->effective_ms = horizon_ms;
-    dedup->width_ms = horizon_ms / SLICES > 0 ? (horizon_ms + SLICES - 1) / SLICES : 1;
+    dedup->horizon_ms = horizon_ms;
+    dedup->width_ms = horizon_ms >= SLICES ? (horizon_ms + SLICES - 1) / SLICES : 1;
     dedup->max_bytes = max_bytes;
-    dedup->oldest = INT64_MIN / 2;
-    dedup->directory = kpid_zalloc(1, sizeof(struct segment *));
-    dedup->directory[0] = kpid_zalloc(1, sizeof(struct segment));
-    dedup->n_segments = 1;
+    dedup->floor_ms = dedup->highest_ms = dedup->cut_end_ms = KPID_NEVER;
     return dedup;
+}
+
+static void fresh_release(struct kpid_dedup *dedup, struct slice *slice)
+{
+    dedup->fresh_bytes -= slice->cap_fresh * sizeof(*slice->fresh);
+    free(slice->fresh);
+    slice->fresh = NULL;
+    slice->n_fresh = slice->cap_fresh = 0;
+}
+
+static void fresh_add(struct kpid_dedup *dedup, struct slice *slice, uint64_t hash)
+{
+    if (slice->n_fresh == slice->cap_fresh) {
+        size_t cap = slice->cap_fresh > 0 ? slice->cap_fresh + slice->cap_fresh / 2 : 8;
+        dedup->fresh_bytes += (cap - slice->cap_fresh) * sizeof(*slice->fresh);
+        slice->fresh = kpid_realloc(slice->fresh, cap * sizeof(*slice->fresh));
+        slice->cap_fresh = cap;
+    }
+    slice->fresh[slice->n_fresh++] = hash;
 }
 
 void kpid_dedup_free(struct kpid_dedup *dedup)
 {
-    if (!dedup)
+    if (dedup == NULL)
         return;
-    for (size_t i = 0; i < (size_t)1 << dedup->depth;) {
-        struct segment *segment = dedup->directory[i];
-        i += (size_t)1 << (dedup->depth - segment->depth);
-        free(segment);
-    }
-    free(dedup->directory);
-    free(dedup->counts);
-    free(dedup->pending);
+    for (unsigned tag = 1; tag <= KPID_TAG_MAX; tag++)
+        free(dedup->slices[tag].fresh);
+    kpid_dedup_table_release(&dedup->table);
     free(dedup);
+}
+
+static int64_t slice_end(const struct kpid_dedup *dedup, const struct slice *slice)
+{
+    return (slice->last + 1) * dedup->width_ms;
+}
+
+/* The oldest slice dies: its marks are absent from now on. */
+static void oldest_drop(struct kpid_dedup *dedup)
+{
+    unsigned tag = dedup->order[0];
+    struct slice *slice = &dedup->slices[tag];
+    fresh_release(dedup, slice);
+    dedup->marks -= slice->marks;
+    slice->state = TAG_DEAD;
+    slice->dead_pass = dedup->table.passes;
+    dedup->table.live[tag] = false;
+    dedup->n_dead++;
+    dedup->n_order--;
+    memmove(dedup->order, dedup->order + 1, dedup->n_order * sizeof(dedup->order[0]));
+}
+
+static void oldest_cut(struct kpid_dedup *dedup)
+{
+    const struct slice *slice = &dedup->slices[dedup->order[0]];
+    dedup->cut += slice->marks;
+    if (slice_end(dedup, slice) > dedup->cut_end_ms)
+        dedup->cut_end_ms = slice_end(dedup, slice);
+    oldest_drop(dedup);
+}
+
+static void sweep(struct kpid_dedup *dedup)
+{
+    bool tags_short = KPID_TAG_MAX - dedup->n_order - dedup->n_dead < TAGS_SHORT;
+    if (dedup->n_dead == 0)
+        return;
+    kpid_dedup_table_sweep(&dedup->table, tags_short ? SWEEP_STEPS_MAX : SWEEP_STEPS);
+    if (dedup->table.passes == dedup->passes)
+        return;
+    dedup->passes = dedup->table.passes;
+    for (unsigned tag = 1; tag <= KPID_TAG_MAX; tag++) {
+        struct slice *slice = &dedup->slices[tag];
+        if (slice->state == TAG_DEAD &&
+            slice->dead_pass + 2 <= dedup->passes) { /* one whole pass lies between */
+            slice->state = TAG_FREE;
+            dedup->n_dead--;
+        }
+    }
+}
+
+/* Number of living slices that begin at or before `index`. */
+static unsigned order_find(const struct kpid_dedup *dedup, int64_t index)
+{
+    unsigned low = 0, high = dedup->n_order;
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+        if (dedup->slices[dedup->order[mid]].first <= index)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static unsigned tag_take(struct kpid_dedup *dedup)
+{
+    if (dedup->n_order + dedup->n_dead == KPID_TAG_MAX && dedup->n_order > 0)
+        return 0;
+    while (dedup->n_order + dedup->n_dead == KPID_TAG_MAX) /* nothing lives at all: wait for the sweep */
+        sweep(dedup);
+    unsigned tag = 1;
+    while (dedup->slices[tag].state != TAG_FREE)
+        tag++;
+    return tag;
+}
+
+/* Tag of the slice that marks of that number go to. */
+static unsigned slice_for(struct kpid_dedup *dedup, int64_t index)
+{
+    unsigned at = order_find(dedup, index);
+    if (at > 0 && dedup->slices[dedup->order[at - 1]].last >= index)
+        return dedup->order[at - 1];
+    unsigned tag = tag_take(dedup);
+    if (tag == 0) {
+        if (at < dedup->n_order)
+            return dedup->order[at];
+        dedup->slices[dedup->order[at - 1]].last = index;
+        return dedup->order[at - 1];
+    }
+    memmove(dedup->order + at + 1, dedup->order + at, (dedup->n_order - at) * sizeof(dedup->order[0]));
+    dedup->order[at] = (uint16_t)tag;
+    dedup->n_order++;
+    dedup->slices[tag] = (struct slice){
+        .first = index, .last = index, .stored_ms = index * dedup->width_ms, .state = TAG_LIVE};
+    dedup->table.live[tag] = true;
+    return tag;
+}
+
+static size_t bytes_held(const struct kpid_dedup *dedup)
+{
+    return sizeof(*dedup) + dedup->fresh_bytes + dedup->table.bytes;
+}
+
+/* Puts a mark into the slice of that number. Returns the slice where it is new, NULL where it was there, as
+ * late or later, before. Cuts slices while there is no room. */
+static struct slice *mark_put(struct kpid_dedup *dedup, uint64_t hash, int64_t index)
+{
+    for (;;) {
+        unsigned tag = slice_for(dedup, index), held = 0;
+        size_t other = bytes_held(dedup) - dedup->table.bytes;
+        size_t max_bytes = dedup->max_bytes > other ? dedup->max_bytes - other : 0;
+        switch (kpid_dedup_table_put(&dedup->table, hash, tag, max_bytes, &held)) {
+        case KPID_PUT_NEW: break;
+        case KPID_PUT_PRESENT:
+            if (dedup->slices[held].last >= dedup->slices[tag].last)
+                return NULL;
+            kpid_dedup_table_retag(&dedup->table, hash, tag);
+            dedup->slices[held].marks--;
+            dedup->marks--;
+            break;
+        case KPID_PUT_FULL: oldest_cut(dedup); continue;
+        }
+        dedup->slices[tag].marks++;
+        dedup->marks++;
+        return &dedup->slices[tag];
+    }
+}
+
+static int64_t index_of(const struct kpid_dedup *dedup, int64_t ts_ms)
+{
+    return ts_ms / dedup->width_ms - (ts_ms % dedup->width_ms < 0);
 }
 
 bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash)
 {
-    hash = stored(hash);
-    const struct segment *segment = dedup->directory[place_of(dedup, hash)];
-
-    for (uint32_t at = (uint32_t)hash % SLOTS; segment->hashes[at]; at = (at + 1) % SLOTS)
-        if (segment->hashes[at] == hash)
-            return live(dedup, segment, at);
-    return false;
-}
-
-/* ---- counts a slice ---- */
-
-static struct slice_count *count_of(struct kpid_dedup *dedup, int64_t slice)
-{
-    size_t at = dedup->n_counts;
-
-    while (at > 0 && dedup->counts[at - 1].slice > slice)
-        at--;
-    if (at > 0 && dedup->counts[at - 1].slice == slice)
-        return &dedup->counts[at - 1];
-    if (dedup->n_counts == dedup->cap_counts) {
-        dedup->cap_counts = dedup->cap_counts ? dedup->cap_counts * 2 : SLICES * 2;
-        dedup->counts = kpid_realloc(dedup->counts, dedup->cap_counts * sizeof(*dedup->counts));
-    }
-    memmove(dedup->counts + at + 1, dedup->counts + at, (dedup->n_counts - at) * sizeof(*dedup->counts));
-    dedup->n_counts++;
-    dedup->counts[at] = (struct slice_count){ slice, 0 };
-    return &dedup->counts[at];
-}
-
-static void expire_below(struct kpid_dedup *dedup, int64_t slice, bool early)
-{
-    size_t gone = 0;
-
-    while (gone < dedup->n_counts && dedup->counts[gone].slice < slice) {
-        if (early)
-            dedup->cut += dedup->counts[gone].marks;
-        gone++;
-    }
-    memmove(dedup->counts, dedup->counts + gone, (dedup->n_counts - gone) * sizeof(*dedup->counts));
-    dedup->n_counts -= gone;
-    if (slice > dedup->oldest)
-        dedup->oldest = slice;
-}
-
-/* Slices are told apart by 16 bits, so expired slots may stand no longer than 32,768 slices: laid out again by then. */
-static void relayout(struct kpid_dedup *dedup, struct segment *segment)
-{
-    struct segment *fresh = kpid_zalloc(1, sizeof(*fresh));
-
-    fresh->depth = segment->depth;
-    for (uint32_t i = 0; i < SLOTS; i++) {
-        if (!segment->hashes[i] || !live(dedup, segment, i))
-            continue;
-        uint32_t at = (uint32_t)segment->hashes[i] % SLOTS;
-        while (fresh->hashes[at])
-            at = (at + 1) % SLOTS;
-        fresh->hashes[at] = segment->hashes[i];
-        fresh->slices[at] = segment->slices[i];
-        fresh->used++;
-    }
-    *segment = *fresh;
-    free(fresh);
-}
-
-void kpid_dedup_expire(struct kpid_dedup *dedup, int64_t before_ms)
-{
-    int64_t slice = slice_of(dedup, before_ms), from = dedup->oldest;
-
-    if (slice <= from)
-        return;
-    expire_below(dedup, slice, false);
-    /* What stays behind would come alive again as the numbers wrap. */
-    if ((slice >> 13) != (from >> 13))
-        for (size_t i = 0; i < (size_t)1 << dedup->depth;) {
-            struct segment *segment = dedup->directory[i];
-            i += (size_t)1 << (dedup->depth - segment->depth);
-            relayout(dedup, segment);
-        }
-}
-
-/* ---- growth ---- */
-
-static size_t bytes_of(const struct kpid_dedup *dedup)
-{
-    return dedup->n_segments * sizeof(struct segment) + ((size_t)1 << dedup->depth) * sizeof(struct segment *);
-}
-
-static void insert(struct segment *segment, uint64_t hash, uint16_t slice)
-{
-    uint32_t at = (uint32_t)hash % SLOTS;
-
-    while (segment->hashes[at])
-        at = (at + 1) % SLOTS;
-    segment->hashes[at] = hash;
-    segment->slices[at] = slice;
-    segment->used++;
-}
-
-static void split(struct kpid_dedup *dedup, uint64_t hash)
-{
-    struct segment *old = dedup->directory[place_of(dedup, hash)], *low, *high;
-
-    if (old->depth == dedup->depth) {
-        size_t n = (size_t)1 << dedup->depth;
-        struct segment **wider = kpid_alloc(n * 2 * sizeof(struct segment *));
-        for (size_t i = 0; i < n; i++)
-            wider[2 * i] = wider[2 * i + 1] = dedup->directory[i];
-        free(dedup->directory);
-        dedup->directory = wider;
-        dedup->depth++;
-    }
-    low = kpid_zalloc(1, sizeof(*low));
-    high = kpid_zalloc(1, sizeof(*high));
-    low->depth = high->depth = old->depth + 1;
-    for (uint32_t i = 0; i < SLOTS; i++)
-        if (old->hashes[i] && live(dedup, old, i))
-            insert(old->hashes[i] >> (63 - old->depth) & 1 ? high : low, old->hashes[i], old->slices[i]);
-    size_t span = (size_t)1 << (dedup->depth - old->depth);
-    size_t first = place_of(dedup, hash) / span * span;
-    for (size_t i = 0; i < span; i++)
-        dedup->directory[first + i] = i < span / 2 ? low : high;
-    dedup->n_segments++;
-    free(old);
-}
-
-/* Makes room in the segment of this hash; at the cap the oldest slices go early. */
-static void make_room(struct kpid_dedup *dedup, uint64_t hash)
-{
-    for (;;) {
-        struct segment *segment = dedup->directory[place_of(dedup, hash)];
-        relayout(dedup, segment);
-        if (segment->used <= CROWDED)
-            return;
-        if (bytes_of(dedup) + sizeof(struct segment) <= dedup->max_bytes && dedup->depth < 40) {
-            split(dedup, hash);
-            return;
-        }
-        if (dedup->n_counts < 2 && segment->used < SLOTS - 1)
-            return;
-        int64_t newest = dedup->counts[dedup->n_counts - 1].slice;
-        int64_t cut_to = dedup->n_counts < 2 ? newest + 1 : dedup->counts[1].slice;
-        expire_below(dedup, cut_to, true);
-        int64_t covered = (newest - cut_to + 1) * dedup->width_ms;
-        if (covered < dedup->effective_ms)
-            dedup->effective_ms = covered < 0 ? 0 : covered;
-    }
-}
-
-static void put(struct kpid_dedup *dedup, uint64_t hash, int64_t slice)
-{
-    struct segment *segment = dedup->directory[place_of(dedup, hash)];
-
-    if (dedup->oldest == INT64_MIN / 2)
-        dedup->oldest = slice - 16384;
-    if (segment->used >= FULL) {
-        make_room(dedup, hash);
-        segment = dedup->directory[place_of(dedup, hash)];
-    }
-    uint32_t at = (uint32_t)hash % SLOTS;
-    for (; segment->hashes[at]; at = (at + 1) % SLOTS)
-        if (segment->hashes[at] == hash)
-            break;
-    if (!segment->hashes[at])
-        segment->used++;
-    segment->hashes[at] = hash;
-    segment->slices[at] = (uint16_t)slice;
-    count_of(dedup, slice)->marks++;
+    return kpid_dedup_table_find(&dedup->table, hash) != 0;
 }
 
 void kpid_dedup_mark(struct kpid_dedup *dedup, uint64_t hash, int64_t ts_ms)
 {
-    int64_t slice = slice_of(dedup, ts_ms);
+    int64_t index = index_of(dedup, ts_ms);
+    if (ts_ms > dedup->highest_ms)
+        dedup->highest_ms = ts_ms;
+    if ((index + 1) * dedup->width_ms <= dedup->floor_ms)
+        return;
+    struct slice *slice = mark_put(dedup, hash, index);
+    if (slice != NULL)
+        fresh_add(dedup, slice, hash);
+    sweep(dedup);
+}
 
-    hash = stored(hash);
-    if (dedup->oldest != INT64_MIN / 2 && slice < dedup->oldest)
-        slice = dedup->oldest; /* kept a little longer than needed rather than not at all */
-    put(dedup, hash, slice);
-    if (dedup->n_pending == dedup->cap_pending) {
-        dedup->cap_pending = dedup->cap_pending ? dedup->cap_pending * 2 : 256;
-        dedup->pending = kpid_realloc(dedup->pending, dedup->cap_pending * sizeof(*dedup->pending));
-    }
-    dedup->pending[dedup->n_pending++] = (struct pending){ hash, slice };
+void kpid_dedup_expire(struct kpid_dedup *dedup, int64_t before_ms)
+{
+    if (before_ms > dedup->floor_ms)
+        dedup->floor_ms = before_ms;
+    while (dedup->n_order > 0 && slice_end(dedup, &dedup->slices[dedup->order[0]]) <= dedup->floor_ms)
+        oldest_drop(dedup);
+    sweep(dedup);
 }
 
 void kpid_dedup_stats(const struct kpid_dedup *dedup, struct kpid_dedup_stats *ret)
 {
-    ret->marks = 0;
-    for (size_t i = 0; i < dedup->n_counts; i++)
-        ret->marks += dedup->counts[i].marks;
-    ret->bytes = bytes_of(dedup);
-    ret->cut = dedup->cut;
-    ret->effective_horizon_ms = dedup->effective_ms;
+    int64_t horizon = dedup->horizon_ms;
+    if (dedup->cut > 0 && dedup->highest_ms < dedup->cut_end_ms + horizon)
+        horizon = dedup->highest_ms > dedup->cut_end_ms ? dedup->highest_ms - dedup->cut_end_ms : 0;
+    *ret = (struct kpid_dedup_stats){.marks = dedup->marks,
+                                     .bytes = bytes_held(dedup),
+                                     .cut = dedup->cut,
+                                     .effective_horizon_ms = horizon};
 }
 
 /* ---- storage ---- */
 
-static int compare_pending(const void *a, const void *b)
+struct packing {
+    struct kpid_dedup *dedup;
+    kpid_dedup_emit *emit;
+    void *ctx;
+    struct kpid_buf buf;
+};
+
+static void piece_emit(struct packing *packing, const struct slice *slice, const uint64_t *hashes, size_t n)
 {
-    const struct pending *x = a, *y = b;
-    return x->slice < y->slice ? -1 : x->slice > y->slice;
+    int64_t end_ms = slice_end(packing->dedup, slice);
+    kpid_buf_clear(&packing->buf);
+    kpid_pack_u64(&packing->buf, (uint64_t)(end_ms - slice->stored_ms));
+    for (size_t i = 0; i < n; i++)
+        kpid_pack_fixed64(&packing->buf, hashes[i]);
+    packing->emit(packing->ctx, slice->stored_ms, packing->buf.data, packing->buf.len);
 }
 
-static void collect_all(struct kpid_dedup *dedup)
+static void fresh_pack(struct packing *packing, struct slice *slice)
 {
-    struct kpid_dedup_stats stats;
+    for (size_t at = 0; at < slice->n_fresh; at += PIECE_MARKS) {
+        size_t left = slice->n_fresh - at;
+        piece_emit(packing, slice, slice->fresh + at, left < PIECE_MARKS ? left : PIECE_MARKS);
+    }
+    fresh_release(packing->dedup, slice);
+}
 
-    kpid_dedup_stats(dedup, &stats);
-    dedup->n_pending = 0;
-    for (size_t i = 0; i < (size_t)1 << dedup->depth;) {
-        const struct segment *segment = dedup->directory[i];
-        i += (size_t)1 << (dedup->depth - segment->depth);
-        for (uint32_t slot = 0; slot < SLOTS; slot++) {
-            if (!segment->hashes[slot] || !live(dedup, segment, slot))
-                continue;
-            if (dedup->n_pending == dedup->cap_pending) {
-                dedup->cap_pending = dedup->cap_pending ? dedup->cap_pending * 2 : 256;
-                dedup->pending = kpid_realloc(dedup->pending, dedup->cap_pending * sizeof(*dedup->pending));
-            }
-            int64_t slice = dedup->oldest + (uint16_t)(segment->slices[slot] - (uint16_t)dedup->oldest);
-            dedup->pending[dedup->n_pending++] = (struct pending){ segment->hashes[slot], slice };
-        }
+/* Collects the slice's marks where fresh ones lie, a piece at a time. */
+static void mark_pack(void *ctx, uint64_t hash, unsigned tag)
+{
+    struct packing *packing = ctx;
+    struct slice *slice = &packing->dedup->slices[tag];
+    fresh_add(packing->dedup, slice, hash);
+    if (slice->n_fresh == PIECE_MARKS) {
+        piece_emit(packing, slice, slice->fresh, slice->n_fresh);
+        slice->n_fresh = 0;
     }
 }
 
 void kpid_dedup_pack_new(struct kpid_dedup *dedup, bool all, kpid_dedup_emit *emit, void *ctx)
 {
-    struct kpid_buf bytes = KPID_BUF_INIT;
-
-    if (all)
-        collect_all(dedup);
-    if (dedup->n_pending > 1)
-        qsort(dedup->pending, dedup->n_pending, sizeof(*dedup->pending), compare_pending);
-    for (size_t i = 0; i < dedup->n_pending;) {
-        int64_t slice = dedup->pending[i].slice;
-        kpid_buf_clear(&bytes);
-        for (; i < dedup->n_pending && dedup->pending[i].slice == slice; i++)
-            kpid_pack_fixed64(&bytes, dedup->pending[i].hash);
-        if (slice >= dedup->oldest)
-            emit(ctx, slice * dedup->width_ms, bytes.data, bytes.len);
+    struct packing packing = {dedup, emit, ctx, KPID_BUF_INIT};
+    if (all) {
+        for (unsigned i = 0; i < dedup->n_order; i++)
+            dedup->slices[dedup->order[i]].n_fresh = 0;
+        kpid_dedup_table_each(&dedup->table, mark_pack, &packing);
     }
-    dedup->n_pending = 0;
-    kpid_buf_release(&bytes);
+    for (unsigned i = 0; i < dedup->n_order; i++)
+        fresh_pack(&packing, &dedup->slices[dedup->order[i]]);
+    kpid_buf_release(&packing.buf);
 }
 
 bool kpid_dedup_load(struct kpid_dedup *dedup, int64_t slice_start_ms, const void *bytes, size_t len)
 {
     struct kpid_unpack in;
-    int64_t slice = slice_of(dedup, slice_start_ms);
-
-    if (len % 8)
-        return false;
-    if (dedup->oldest != INT64_MIN / 2 && slice < dedup->oldest)
-        return true;
     kpid_unpack_init(&in, bytes, len);
-    while (in.at < in.end)
-        put(dedup, stored(kpid_unpack_fixed64(&in)), slice);
-    return !in.bad;
+    uint64_t width_ms = kpid_unpack_u64(&in);
+    int64_t end_ms;
+    if (in.bad || width_ms == 0 || width_ms > INT64_MAX || (in.end - in.at) % 8 != 0 ||
+        __builtin_add_overflow(slice_start_ms, (int64_t)width_ms, &end_ms))
+        return false;
+    if (end_ms <= dedup->floor_ms)
+        return true;
+    if (end_ms - 1 > dedup->highest_ms)
+        dedup->highest_ms = end_ms - 1;
+    int64_t index = index_of(dedup, end_ms - 1);
+    while (in.at < in.end) {
+        struct slice *slice = mark_put(dedup, kpid_unpack_fixed64(&in), index);
+        if (slice != NULL && slice->stored_ms > slice_start_ms)
+            slice->stored_ms = slice_start_ms;
+    }
+    sweep(dedup);
+    return true;
 }
 
 int64_t kpid_dedup_oldest(const struct kpid_dedup *dedup)
 {
-    return dedup->oldest == INT64_MIN / 2 ? KPID_NEVER : dedup->oldest * dedup->width_ms;
+    int64_t oldest = dedup->n_order > 0 ? KPID_FOREVER : dedup->floor_ms;
+    for (unsigned i = 0; i < dedup->n_order; i++) {
+        if (dedup->slices[dedup->order[i]].stored_ms < oldest)
+            oldest = dedup->slices[dedup->order[i]].stored_ms;
+    }
+    return oldest;
 }

@@ -127,17 +127,34 @@ static void request_answer(struct evhttp_request *request, void *ctx)
         evbuffer_free(reply);
 }
 
-/* "127.0.0.1:9464" or "[::1]:0": a numeric address and always a port. */
+/* "127.0.0.1:9464" or "[::1]:0": a numeric address and always a port, which may be 0: any free one. */
 static bool listen_parse(const char *listen, struct sockaddr_storage *ret, int *ret_len)
 {
+    char host[64];
     const char *colon = strrchr(listen, ':');
-    if (colon == NULL || colon == listen || colon[1] == '\0' ||
-        (strchr(listen, ':') != colon && colon[-1] != ']'))
+    size_t len = colon != NULL ? (size_t)(colon - listen) : 0;
+    if (len == 0 || len >= sizeof(host) || strlen(colon + 1) > 5 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || colon[1] == '\0')
+        return false;
+    long port = strtol(colon + 1, NULL, 10);
+    if (port > UINT16_MAX)
         return false;
     memset(ret, 0, sizeof(*ret));
-    *ret_len = (int)sizeof(*ret);
-    return strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
-           evutil_parse_sockaddr_port(listen, (struct sockaddr *)ret, ret_len) == 0;
+    struct sockaddr_in *in4 = (struct sockaddr_in *)ret;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
+    bool bracketed = listen[0] == '[' && colon[-1] == ']';
+    memcpy(host, listen, len);
+    host[len - bracketed] = '\0';
+    if (bracketed) {
+        *ret_len = (int)sizeof(*in6);
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons((uint16_t)port);
+        return evutil_inet_pton(AF_INET6, host + 1, &in6->sin6_addr) == 1;
+    }
+    *ret_len = (int)sizeof(*in4);
+    in4->sin_family = AF_INET;
+    in4->sin_port = htons((uint16_t)port);
+    return evutil_inet_pton(AF_INET, host, &in4->sin_addr) == 1;
 }
 
 static struct evconnlistener *listener_open(struct event_base *base, const char *listen,

@@ -32,6 +32,10 @@ struct kpid_consumer_events {
     void (*fault)(void *ctx, const char *text, bool fatal);
     /* How many partitions the source has, from metadata; called before any assigned(), and when it changes. */
     void (*partitions)(void *ctx, uint32_t source, int32_t n);
+    /* The log, which holds [low, high), does not have the offset to read at. That topic-partition stands still until
+     * its shard is started anew. May be NULL: it comes as a fault, too. */
+    void (*out_of_range)(void *ctx, uint32_t source, uint32_t topic, int32_t partition, int64_t offset, int64_t low,
+                         int64_t high);
 };
 
 /* Opens a consumer over the model's sources on the loop. Borrows model, base and events. NULL: `error` says why (bad

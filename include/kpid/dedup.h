@@ -20,6 +20,7 @@ void kpid_dedup_free(struct kpid_dedup *dedup);
 
 /* Whether `hash` is marked. Does not mark: an event is checked first and marked when it is counted or filtered. */
 bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash);
+/* A hash that is marked already keeps the later of both slices. */
 void kpid_dedup_mark(struct kpid_dedup *dedup, uint64_t hash, int64_t ts_ms);
 /* Marks with ts < `before_ms` are no longer needed (whole slices go). */
 void kpid_dedup_expire(struct kpid_dedup *dedup, int64_t before_ms);
@@ -32,9 +33,10 @@ void kpid_dedup_stats(const struct kpid_dedup *dedup, struct kpid_dedup_stats *r
 
 /*
  * Storage, append-only by slice. kpid_dedup_pack_new appends the marks made since the last call, grouped by slice:
- * it calls emit once a slice with the slice's start and the packed marks (borrowed for the call). A mark that was
- * packed once is not packed again, unless `all` asks for every live mark (a shard's state is then written as a whole:
- * walk the table slice by slice; it is rare). kpid_dedup_load adds marks from such bytes (those of expired slices are
+ * it calls emit with the slice's start and packed marks (borrowed for the call), once a slice or in several pieces, each
+ * smaller than a page and a whole of its own: it must be loaded as it was emitted. A mark that was
+ * packed once is not packed again, unless `all` asks for every live mark (a shard's state is then written as a whole: one
+ * pass over the table; it is rare). kpid_dedup_load adds marks from such bytes (those of expired slices are
  * skipped); false: the bytes are damaged. kpid_dedup_oldest: start of the oldest live slice; stored slices before
  * it may be dropped.
  */

@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+"""Stopping and starting again changes no figure; each stop is quick and clean, whatever is away."""
+
+import json
+import os
+import random
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import harness
+
+CONFIG = """
+clock: events
+tick: 50ms
+kafka: {{ brokers: "{brokers}", group: {group}, properties: {{ session.timeout.ms: 6000 }} }}
+redis: {{ url: "redis://{redis}", prefix: {prefix} }}
+http: {{ listen: off }}
+sources:
+  shop: {{ topics: [{topic}], out_of_order: 10s, allowed_lateness: 10m, idle_timeout: 1s, max_skew: off }}
+measures:
+  orders: {{ from: shop, where: type == "order.created", count: }}
+  revenue: {{ from: shop, where: type == "order.created", sum: amount }}
+  buyers: {{ from: shop, where: type == "order.created", distinct: user }}
+  value: {{ from: shop, where: type == "order.created", quantiles: amount }}
+  shipping: {{ from: shop, clock: {{ key: order, start: type == "order.created", stop: type == "order.shipped", deadline: 5m }} }}
+kpis:
+  orders: {{ formula: orders, unit: count, windows: [1m, 1h, day, all], by: [channel] }}
+  revenue: {{ formula: revenue, unit: EUR, windows: [1m, day, all], by: [channel] }}
+  buyers: {{ formula: buyers, unit: count, windows: [1h, day, all] }}
+  value: {{ formula: value.p90, unit: EUR, windows: [1h, day, all] }}
+  shipping: {{ formula: shipping.mean, unit: duration, windows: [1h, day, all] }}
+  open: {{ formula: shipping.open, unit: count, windows: [1m, day, all] }}
+  missed: {{ formula: shipping.missed, unit: count, windows: [1h, day, all] }}
+"""
+
+VOLATILE = ("as_of", "as_of_ms", "lag", "watermark", "watermark_ms", "revision")
+
+
+def shop(topic, seed, orders):
+    """Orders and their parcels over some hours, a little out of order, one in fifty twice."""
+    rng = random.Random(seed)
+    start = 1_700_000_000_000
+    events = []
+    for n in range(orders):
+        at = start + n * 5000 + rng.randrange(5000)
+        order = {"type": "order.created", "id": f"c{n}", "ts": at, "order": f"o{n}", "user": f"u{rng.randrange(300)}",
+                 "channel": rng.choice(["web", "app", "store"]), "amount": rng.randrange(1, 20000) / 100}
+        events.append((at, order))
+        if rng.random() < 0.9:
+            later = at + int(rng.lognormvariate(12, 0.8))
+            events.append((later, {"type": "order.shipped", "id": f"s{n}", "ts": later, "order": f"o{n}",
+                                   "channel": order["channel"]}))
+    events.sort(key=lambda e: e[0] + rng.randrange(8000))
+    lines = []
+    for at, event in events:
+        line = {"topic": topic, "key": event["order"], "value": event}
+        lines.append(line)
+        if rng.random() < 0.02:
+            lines.append(line)
+    return lines
+
+
+def figures(client, prefix):
+    """Every final figure that readers find, without what says when it was written."""
+    found = {}
+    keys = list(client.scan_iter(f"{prefix}:win:*", count=10000)) + list(client.scan_iter(f"{prefix}:snap:*", count=10000))
+    for key in keys:
+        for field, text in client.hgetall(key).items():
+            if field.startswith("@") or ((":snap:" in key) and not field.endswith("@final")):
+                continue
+            value = json.loads(text)
+            found[key[len(prefix):], field] = {k: v for k, v in value.items() if k not in VOLATILE}
+    return found
+
+
+class Restart(harness.TestCase):
+    def total(self, client, prefix):
+        text = client.hget(f"{prefix}:snap:{{orders:all}}", "*@final")
+        return json.loads(text)["value"] if text else None
+
+    def config(self, kafka, redis, topic, name):
+        return CONFIG.format(brokers=kafka.brokers, redis=redis.address, topic=topic, group=name, prefix=name)
+
+    def test_twenty_restarts_change_nothing(self):
+        orders = 4000
+        with harness.Kafka() as kafka, harness.Redis() as redis:
+            topic = kafka.topic("shop", partitions=6)
+            lines = shop(topic, 7, orders)
+            parts = [lines[i * len(lines) // 21:(i + 1) * len(lines) // 21] for i in range(21)]
+            with harness.Kpid(self.config(kafka, redis, topic, "broken")) as kpid:
+                for part in parts[:20]:
+                    kafka.produce(part)
+                    kpid.wait_log(r"shard shop/5 restored", 30)
+                    kpid.stop(5)
+                    os.truncate(kpid.log, 0)
+                    kpid.start()
+                kafka.produce(parts[20])
+                self.settle(redis.client, "broken", orders)
+                kpid.stop(5)
+            with harness.Kpid(self.config(kafka, redis, topic, "whole")) as kpid:
+                self.settle(redis.client, "whole", orders)
+                kpid.stop(5)
+            whole, broken = figures(redis.client, "whole"), figures(redis.client, "broken")
+            self.assertGreater(len(whole), 1000)
+            missing = sorted(set(whole) - set(broken))
+            self.assertEqual(missing[:5], [], f"{len(missing)} of {len(whole)} figures are missing")
+            wrong = [(name, whole[name]["value"], broken[name]["value"]) for name in whole
+                     if whole[name] != broken[name] and not name[1].endswith("@final")]
+            self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(whole)} figures differ")
+            print(f"{len(whole)} figures equal after 20 restarts", flush=True)
+
+    def settle(self, client, prefix, orders):
+        """Until all is counted and figures no longer change between two looks at least a second apart."""
+        harness.wait_for(lambda: self.total(client, prefix) == orders, 60, "all orders counted")
+        looks = [(0, None)]
+
+        def still():
+            now = time.monotonic()
+            if now - looks[-1][0] < 1:
+                return False
+            looks.append((now, figures(client, prefix)))
+            ends = [v["end_ms"] for (key, _), v in looks[-1][1].items() if ":win:{missed:day}" in key]
+            return looks[-1][1] == looks[-2][1] and ends
+
+        harness.wait_for(still, 60, "figures that stand still")
+
+    def test_a_stop_is_quick_when_redis_is_away(self):
+        with harness.Kafka() as kafka, harness.Redis() as redis:
+            topic = kafka.topic("shop", partitions=6)
+            kafka.produce(shop(topic, 1, 200))
+            with harness.Kpid(self.config(kafka, redis, topic, "away")) as kpid:
+                kpid.wait_log(r"shard shop/5 restored", 30)
+                redis.kill()
+                kpid.wait_log(r"redis: .*(lost|closed|refused|reset|gone|down)|redis: (?!connected)", 10)
+                kpid.stop(5)
+
+    def test_a_stop_is_quick_when_redis_hangs(self):
+        with harness.Kafka() as kafka, harness.Redis() as redis:
+            topic = kafka.topic("shop", partitions=6)
+            kafka.produce(shop(topic, 1, 200))
+            with harness.Kpid(self.config(kafka, redis, topic, "hangs")) as kpid:
+                kpid.wait_log(r"shard shop/5 restored", 30)
+                redis.pause()
+                try:
+                    kpid.stop(5)
+                finally:
+                    redis.resume()
+
+    def test_a_stop_is_quick_when_kafka_is_away(self):
+        with harness.Kafka(private=True) as kafka, harness.Redis() as redis:
+            topic = kafka.topic("shop", partitions=6)
+            kafka.produce(shop(topic, 1, 200))
+            with harness.Kpid(self.config(kafka, redis, topic, "nobody")) as kpid:
+                kpid.wait_log(r"shard shop/5 restored", 30)
+                kafka.kill()
+                kpid.stop(5)
+
+
+if __name__ == "__main__":
+    harness.main()
