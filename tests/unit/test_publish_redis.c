@@ -1,0 +1,437 @@
+#include "publish_redis.h"
+
+#define SNAP "kpi:snap:{conversion:5m}"
+#define WINS "kpi:wins:{conversion:5m}"
+#define HIST "kpi:hist:{conversion:5m}"
+
+static const char *const web[] = {"web", "eu"};
+static const unsigned everywhere =
+    KPID_PLACE_NEWEST | KPID_PLACE_FINAL | KPID_PLACE_WINDOW | KPID_PLACE_HISTORY;
+
+static void add(struct owner *owner, const char *const *group, int n, uint64_t samples, unsigned places)
+{
+    struct kpid_snapshot snapshot = snapshot_of(group, n);
+    snapshot.samples = samples;
+    kpid_round_snapshot(owner->publisher, &snapshot, NOON, 7, places);
+}
+
+static int64_t start_of(int n)
+{
+    return snapshot_of(NULL, n).start_ms;
+}
+
+Test(publish_redis, take_over)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 0xab);
+    cr_assert_str_eq(ask_text(&rig, "HGET kpi:{alert}:h nonce"), "abababababababababababababababab");
+    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 1);
+    long long term = ask_number(&rig, "HGET kpi:{alert}:h term");
+    cr_assert_gt(term, 1700000000000000LL);
+    cr_assert_eq(owner.states + owner.finals, 0);
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+    cr_assert_eq(ask_number(&rig, "HLEN kpi:index"), 2);
+    struct json *index = json_parse(ask_text(&rig, "HGET kpi:index conversion"));
+    cr_assert_str_eq(json_text(index, "formula"), "orders / visitors");
+
+    redis_server_number(&rig.server, "HSET kpi:{alert}:h term 99999999999999999");
+    cr_assert_eq(owner_acquire(&owner, 0xcd), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 2);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, round_writes_the_contract)
+{
+    SKIP_WITHOUT_REDIS();
+    static const char *const odd[] = {"*50% |{x}", "a@b\n"};
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    redisContext *listener = redisConnectUnix(rig.server.socket);
+    freeReplyObject(redisCommand(listener, "SUBSCRIBE kpi:updates"));
+
+    add(&owner, NULL, 0, 10, everywhere);
+    add(&owner, web, 0, 10, everywhere);
+    add(&owner, odd, 0, 9, KPID_PLACE_NEWEST);
+    kpid_round_meta(owner.publisher, CONVERSION, W_5M, NOON, NOON - 250, 7);
+    kpid_round_state(owner.publisher, "warn|conversion|5m|*", 20, "bytes", 5);
+    kpid_round_final(owner.publisher, CONVERSION, W_5M, NOON);
+    struct kpid_transition transition = transition_of(NULL, KPID_ALERT_PENDING, KPID_ALERT_FIRING, 0xabc);
+    kpid_round_transition(owner.publisher, &transition);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+
+    long long start = start_of(0);
+    char *total = ask_text(&rig, "HGET " SNAP " *");
+    cr_assert(schema_allows("snapshot", total));
+    cr_assert_str_eq(ask_text(&rig, "HGET " SNAP " *@final"), total);
+    cr_assert_str_eq(ask_text(&rig, "HGET kpi:win:{conversion:5m}:%lld *", start), total);
+    char *group = ask_text(&rig, "HGET " SNAP " web|eu");
+    cr_assert(schema_allows("snapshot", group));
+    cr_assert_str_eq(json_text(json_get(json_parse(group), "group"), "channel"), "web");
+    cr_assert_str_eq(ask_text(&rig, "HGET kpi:win:{conversion:5m}:%lld web|eu", start), group);
+    char *field = ask_text(&rig, "HGET " SNAP " %s", "%2A50%25 %7C{x}|a%40b%0A");
+    cr_assert(field && schema_allows("snapshot", field));
+    struct json *meta = json_parse(ask_text(&rig, "HGET " SNAP " @meta"));
+    cr_assert_str_eq(json_text(meta, "watermark_ms"), "1699999999750");
+    cr_assert_eq(ask_number(&rig, "HLEN " SNAP), 7); /* two totals, two of web, odd, @meta, @writer */
+    cr_assert_eq(ask_number(&rig, "ZSCORE " WINS " %lld", start), start);
+    cr_assert_eq(ask_number(&rig, "XLEN " HIST), 1);
+    cr_assert_gt(ask_number(&rig, "PTTL " SNAP), 3500000);
+    cr_assert_gt(ask_number(&rig, "PTTL " HIST), 3500000);
+    cr_assert_gt(ask_number(&rig, "PTTL kpi:win:{conversion:5m}:%lld", start), 3500000);
+
+    cr_assert_str_eq(ask_text(&rig, "HGET kpi:{alert}:state warn|conversion|5m|*"), "bytes");
+    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:final conversion:5m"), NOON);
+    cr_assert_eq(ask_number(&rig, "XLEN kpi:{alert}:log"), 1);
+    cr_assert(schema_allows("alert", ask_text(&rig, "HGET kpi:{alert}:active 0000000000000abc")));
+    cr_assert_eq(ask_number(&rig, "EXISTS kpi:{alert}:outbox"), 0);
+    cr_assert_eq(ask_number(&rig, "PTTL kpi:{alert}:state"), -1);
+    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 2);
+
+    void *message;
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+    cr_assert_eq(redisGetReply(listener, &message), REDIS_OK);
+    struct json *update = json_parse(((redisReply *)message)->element[2]->str);
+    cr_assert_str_eq(json_get(update, "changed")->first->text, "conversion:5m");
+    cr_assert_str_eq(json_text(update, "alerts"), "1");
+    redisFree(listener);
+    struct kpid_publish_stats stats = owner_stats(&owner);
+    cr_assert(stats.rounds == 1 && stats.snapshots == 3 && stats.transitions == 1 && stats.refused == 0 &&
+              stats.failed == 0);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, old_owner_is_refused)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner old, new;
+    rig_start(&rig, 5000);
+    owner_start(&old, &rig, 1);
+    owner_start(&new, &rig, 2);
+    add(&new, NULL, 1, 10, KPID_PLACE_NEWEST);
+    cr_assert_eq(owner_send(&new), KPID_PUBLISH_OK);
+    char *before = ask_text(&rig, "HGET " SNAP " *");
+
+    /* Without an alert part only (term, tick) stands in its way. */
+    add(&old, NULL, 0, 99, KPID_PLACE_NEWEST);
+    cr_assert_eq(owner_send(&old), KPID_PUBLISH_OTHER);
+    cr_assert_eq(owner_stats(&old).refused, 1);
+    cr_assert_str_eq(ask_text(&rig, "HGET " SNAP " *"), before);
+    cr_assert_eq(owner_send(&old), KPID_PUBLISH_OTHER);
+
+    cr_assert_eq(owner_acquire(&old, 3), KPID_PUBLISH_OK);
+    kpid_round_state(new.publisher, "k", 1, "stale", 5);
+    add(&new, NULL, 2, 99, KPID_PLACE_NEWEST);
+    cr_assert_eq(owner_send(&new), KPID_PUBLISH_OTHER);
+    cr_assert_eq(ask_number(&rig, "EXISTS kpi:{alert}:state"), 0);
+    cr_assert_str_eq(ask_text(&rig, "HGET " SNAP " *"), before);
+    add(&old, NULL, 3, 99, KPID_PLACE_NEWEST);
+    cr_assert_eq(owner_send(&old), KPID_PUBLISH_OK);
+    cr_assert_str_neq(ask_text(&rig, "HGET " SNAP " *"), before);
+    kpid_publisher_free(old.publisher);
+    kpid_publisher_free(new.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, writers_pair)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    long long term = ask_number(&rig, "HGET kpi:{alert}:h term"), written, tick;
+    cr_assert_eq(sscanf(ask_text(&rig, "HGET " SNAP " @writer"), "%lld:%lld", &written, &tick), 2);
+    cr_assert(written == term && tick == 1);
+    redis_server_number(&rig.server, "HSET " SNAP " @writer %lld:1", term + 1);
+    add(&owner, NULL, 1, 10, KPID_PLACE_NEWEST);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, history_is_capped)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    for (int n = 0; n < 6; n++) {
+        add(&owner, NULL, n, 10, everywhere);
+        add(&owner, web, n, 10, everywhere);
+        cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    }
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+    cr_assert_eq(ask_number(&rig, "ZCARD " WINS), 3);
+    for (int n = 0; n < 6; n++) {
+        int kept = n >= 3;
+        cr_assert_eq(ask_number(&rig, "EXISTS kpi:win:{conversion:5m}:%lld", (long long)start_of(n)), kept,
+                     "%d", n);
+    }
+    /* One that fell out long ago does not stay either. */
+    add(&owner, NULL, 1, 10, KPID_PLACE_WINDOW);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+    cr_assert_eq(ask_number(&rig, "ZCARD " WINS), 3);
+    cr_assert_eq(ask_number(&rig, "EXISTS kpi:win:{conversion:5m}:%lld", (long long)start_of(1)), 0);
+
+    for (int n = 0; n < 1000; n++)
+        add(&owner, NULL, n, 10, KPID_PLACE_HISTORY);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    long long length = ask_number(&rig, "XLEN " HIST);
+    cr_assert(length >= 200 && length <= 300, "%lld", length); /* whole nodes of 100 go */
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+/* history_groups is 2: the largest by samples, the total beside them, the last revision of each. */
+Test(publish_redis, largest_groups_are_kept)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    const char *names[] = {"a", "b", "c", "d"};
+    uint64_t samples[] = {5, 50, 500, 7};
+    for (int i = 0; i < 4; i++)
+        add(&owner, (const char *const[]){names[i], "x"}, 0, samples[i],
+            KPID_PLACE_NEWEST | KPID_PLACE_WINDOW);
+    add(&owner, (const char *const[]){"b", "x"}, 0, 45, KPID_PLACE_WINDOW);
+    add(&owner, NULL, 0, 562, KPID_PLACE_WINDOW);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    char key[64];
+    snprintf(key, sizeof key, "kpi:win:{conversion:5m}:%lld", (long long)start_of(0));
+    cr_assert_eq(ask_number(&rig, "HLEN %s", key), 3);
+    cr_assert(ask_text(&rig, "HGET %s c|x", key));
+    cr_assert_str_eq(json_text(json_parse(ask_text(&rig, "HGET %s b|x", key)), "samples"), "45");
+    cr_assert_eq(ask_number(&rig, "HLEN " SNAP), 5);
+    /* A later round may revise those, and adds no other. */
+    add(&owner, (const char *const[]){"b", "x"}, 0, 1, KPID_PLACE_WINDOW);
+    add(&owner, (const char *const[]){"d", "x"}, 0, 9999, KPID_PLACE_WINDOW);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HLEN %s", key), 3);
+    cr_assert_str_eq(json_text(json_parse(ask_text(&rig, "HGET %s b|x", key)), "samples"), "1");
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, what_is_gone_goes)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    const char *key = "warn|conversion|5m|web|eu";
+    add(&owner, web, 0, 10, KPID_PLACE_NEWEST | KPID_PLACE_FINAL);
+    struct kpid_transition firing = transition_of(web, KPID_ALERT_PENDING, KPID_ALERT_FIRING, 0xabc);
+    kpid_round_transition(owner.publisher, &firing);
+    kpid_round_state(owner.publisher, key, strlen(key), "s", 1);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HLEN kpi:{alert}:active"), 1);
+
+    /* Deleted first and moved after it, in one round: the order of the calls does not matter. */
+    kpid_round_state_delete(owner.publisher, key, strlen(key));
+    struct kpid_transition ended = transition_of(web, KPID_ALERT_FIRING, KPID_ALERT_NO_DATA, 0xabc);
+    kpid_round_transition(owner.publisher, &ended);
+    kpid_round_group_delete(owner.publisher, CONVERSION, W_5M, web);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "EXISTS kpi:{alert}:active kpi:{alert}:state kpi:{alert}:ids"), 0);
+    cr_assert_eq(ask_number(&rig, "XLEN kpi:{alert}:log"), 2);
+    cr_assert_eq(ask_number(&rig, "HLEN " SNAP), 1); /* @writer */
+
+    firing.id = 0xdef;
+    kpid_round_transition(owner.publisher, &firing);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HLEN kpi:{alert}:active"), 1);
+    struct kpid_transition resolved = transition_of(web, KPID_ALERT_FIRING, KPID_ALERT_RESOLVED, 0xdef);
+    kpid_round_transition(owner.publisher, &resolved);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HLEN kpi:{alert}:active"), 0);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, states_survive)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner first, second;
+    rig_start(&rig, 5000);
+    owner_start(&first, &rig, 1);
+    for (int i = 0; i < 5000; i++) {
+        char key[64];
+        int len = snprintf(key, sizeof key, "warn|conversion|5m|g%d|x", i);
+        kpid_round_state(first.publisher, key, (size_t)len, "packed", 6);
+    }
+    kpid_round_final(first.publisher, CONVERSION, W_5M, NOON);
+    cr_assert_eq(owner_send(&first), KPID_PUBLISH_OK);
+    kpid_publisher_free(first.publisher);
+    owner_start(&second, &rig, 2);
+    cr_assert_geq(second.states, 5000); /* one may come twice, see publish.h */
+    cr_assert_eq(second.finals, 1);
+    cr_assert_str_eq(second.state_bytes, "packed");
+    cr_assert_str_eq(second.final_key, "conversion:5m");
+    cr_assert_eq(second.final_ms, NOON);
+    kpid_publisher_free(second.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, nothing_new_costs_nothing)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    for (int i = 0; i < 3; i++) {
+        kpid_round_final(owner.publisher, CONVERSION, W_5M, NOON);
+        kpid_round_meta(owner.publisher, CONVERSION, W_5M, NOON, NOON - 250, 7);
+        cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+        LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+    }
+    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 2);
+    cr_assert_eq(owner_stats(&owner).rounds, 1);
+    /* Snapshots alone don't move the header either. */
+    add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 2);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+/* The connection is given up while Redis is stopped; Redis then executes what lies in its socket all the
+ * same. */
+Test(publish_redis, lost_acknowledgement)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 150);
+    owner_start(&owner, &rig, 1);
+    add(&owner, NULL, 0, 10, everywhere);
+    kpid_round_state(owner.publisher, "k", 1, "0", 1);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK); /* the scripts are known now */
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+
+    redis_server_freeze(&rig.server);
+    struct kpid_transition transition = transition_of(NULL, KPID_ALERT_PENDING, KPID_ALERT_FIRING, 0xabc);
+    kpid_round_transition(owner.publisher, &transition);
+    add(&owner, NULL, 1, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
+    cr_assert_gt(kpid_round_bytes(owner.publisher), 0);
+    kpid_round_state(owner.publisher, "k", 1, "1", 1); /* goes out behind it */
+    add(&owner, NULL, 2, 10, everywhere);
+    redis_server_thaw(&rig.server);
+    LOOP_UNTIL(rig.base, kpid_redis_up(rig.redis));
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "XLEN kpi:{alert}:log"), 1);
+    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 4);
+    cr_assert_str_eq(ask_text(&rig, "HGET kpi:{alert}:state k"), "1");
+    cr_assert_eq(ask_number(&rig, "XLEN " HIST), 3);
+    cr_assert_eq(kpid_round_bytes(owner.publisher), 0);
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+
+    /* The same with snapshots alone. */
+    redis_server_freeze(&rig.server);
+    add(&owner, NULL, 3, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
+    redis_server_thaw(&rig.server);
+    LOOP_UNTIL(rig.base, kpid_redis_up(rig.redis));
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "XLEN " HIST), 4);
+    cr_assert_eq(owner_stats(&owner).refused, 0);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+/* Redis comes back empty: what the round builds on is not there. */
+Test(publish_redis, lost_state)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    freeReplyObject(redis_server_ask(&rig.server, "FLUSHALL"));
+    kpid_round_state(owner.publisher, "k", 1, "1", 1);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
+    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
+    kpid_round_state(owner.publisher, "k", 1, "1", 1);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, large_round)
+{
+    SKIP_WITHOUT_REDIS();
+    enum { GROUPS = 30000 };
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    for (int i = 0; i < GROUPS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "g%d", i);
+        add(&owner, (const char *const[]){name, "x"}, 0, (uint64_t)i, KPID_PLACE_NEWEST | KPID_PLACE_WINDOW);
+    }
+    size_t most = 0;
+    kpid_round_send(owner.publisher, owner_published, &owner);
+    while (!owner.published) {
+        size_t waiting = kpid_redis_pending_bytes(rig.redis);
+        most = waiting > most ? waiting : most;
+        event_base_loop(rig.base, EVLOOP_ONCE);
+    }
+    cr_assert_eq(owner.status, KPID_PUBLISH_OK);
+    cr_assert_leq(most, 5u << 20);
+    cr_assert_eq(ask_number(&rig, "HLEN " SNAP), GROUPS + 1);
+    char key[64];
+    snprintf(key, sizeof key, "kpi:win:{conversion:5m}:%lld", (long long)start_of(0));
+    cr_assert_eq(ask_number(&rig, "HLEN %s", key), 2);
+    cr_assert(ask_text(&rig, "HGET %s g29999|x", key));
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+Test(publish_redis, reload_and_free)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST); /* of the old model, sent under the new one */
+    struct kpid_model less = rig.f.model;
+    less.kpis = &rig.f.kpis[REVENUE];
+    less.n_kpis = 1;
+    kpid_publisher_set_model(owner.publisher, &less);
+    struct kpid_snapshot revenue = {.value = exact(1999, 2), .start_ms = start_of(0), .end_ms = start_of(1)};
+    kpid_round_snapshot(owner.publisher, &revenue, NOON, 0, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HLEN kpi:index"), 1);
+    cr_assert_eq(ask_number(&rig, "EXISTS " SNAP), 1);
+    struct json *value = json_parse(ask_text(&rig, "HGET kpi:snap:{revenue:5m} *"));
+    cr_assert_str_eq(json_text(value, "value"), "19.99");
+
+    /* Freed with a round under way: its replies find nobody. */
+    kpid_round_snapshot(owner.publisher, &revenue, NOON, 0, everywhere);
+    kpid_round_state(owner.publisher, "k", 1, "1", 1);
+    kpid_round_send(owner.publisher, owner_published, &owner);
+    kpid_publisher_free(owner.publisher);
+    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
+    cr_assert_eq(owner.published, 1);
+    rig_stop(&rig);
+}
