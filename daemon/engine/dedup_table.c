@@ -9,17 +9,19 @@
 #define KEY_BITS     (64 - KPID_TAG_BITS)
 #define CAP_FIRST    4
 #define CAP_DOUBLING 64  /* up to here a segment doubles, then it grows by 1/7 */
-#define CAP_SHRINK   512 /* segments this large give memory back when they stand at less than a third */
+#define CAP_SHRINK   64  /* segments this large give memory back when they stand at less than a third */
 #define PAD_MAX      128 /* the last home's run is rarely longer than 70, even at 11/12 full */
 
-static uint32_t pad_of(uint32_t cap)
+/* Slots with the pad; where that is too short, the segment grows early. */
+static uint32_t slots_of(uint32_t cap)
 {
-    return cap < PAD_MAX ? cap : PAD_MAX;
+    uint32_t pad = cap / 8 + 4;
+    return cap == 0 ? 0 : cap + (pad < PAD_MAX ? pad : PAD_MAX);
 }
 
 static size_t segment_bytes(uint32_t cap)
 {
-    return cap == 0 ? 0 : ((size_t)cap + pad_of(cap) + 1) * sizeof(uint64_t);
+    return cap == 0 ? 0 : ((size_t)slots_of(cap) + 1) * sizeof(uint64_t);
 }
 
 static uint32_t limit_of(uint32_t cap)
@@ -77,7 +79,7 @@ unsigned kpid_dedup_table_find(const struct kpid_dedup_table *table, uint64_t ha
 static bool segment_copy(const struct kpid_dedup_table *table, const struct kpid_dedup_segment *from,
                          struct kpid_dedup_segment *to)
 {
-    uint32_t next = 0, slots = from->cap + pad_of(from->cap), end = to->cap + pad_of(to->cap);
+    uint32_t next = 0, slots = slots_of(from->cap), end = slots_of(to->cap);
     for (uint32_t i = 0; i < slots; i++) {
         uint64_t word = from->words[i];
         if (word == 0 || !word_lives(table, word))
@@ -111,12 +113,12 @@ static void segment_rebuild(struct kpid_dedup_table *table, struct kpid_dedup_se
     *segment = next;
     /* What lives now may die before the sweep comes by again; that is the next pass' work. */
     if (segment == &table->segments[table->sweep_segment])
-        table->sweep_slot = segment->cap + pad_of(segment->cap);
+        table->sweep_slot = slots_of(segment->cap);
 }
 
 static uint32_t live_count(const struct kpid_dedup_table *table, const struct kpid_dedup_segment *segment)
 {
-    uint32_t n = 0, slots = segment->cap + pad_of(segment->cap);
+    uint32_t n = 0, slots = slots_of(segment->cap);
     for (uint32_t i = 0; i < slots && segment->used > 0; i++)
         n += segment->words[i] != 0 && word_lives(table, segment->words[i]);
     return n;
@@ -148,7 +150,7 @@ static bool segment_room(struct kpid_dedup_table *table, struct kpid_dedup_segme
 static bool word_insert(struct kpid_dedup_table *table, struct kpid_dedup_segment *segment, uint32_t i,
                         uint64_t word)
 {
-    uint32_t end = i, slots = segment->cap + pad_of(segment->cap);
+    uint32_t end = i, slots = slots_of(segment->cap);
     while (segment->words[end] != 0 && word_lives(table, segment->words[end]))
         end++;
     if (end == slots)
@@ -217,7 +219,7 @@ void kpid_dedup_table_sweep(struct kpid_dedup_table *table, unsigned steps)
 {
     for (; steps > 0; steps--) {
         struct kpid_dedup_segment *segment = &table->segments[table->sweep_segment];
-        if (table->sweep_slot >= segment->cap + pad_of(segment->cap)) {
+        if (table->sweep_slot >= slots_of(segment->cap)) {
             sweep_next(table);
             continue;
         }
@@ -233,7 +235,7 @@ void kpid_dedup_table_each(const struct kpid_dedup_table *table, kpid_dedup_visi
 {
     for (unsigned s = 0; s < KPID_SEGMENTS; s++) {
         const struct kpid_dedup_segment *segment = &table->segments[s];
-        uint32_t slots = segment->cap + pad_of(segment->cap);
+        uint32_t slots = slots_of(segment->cap);
         for (uint32_t i = 0; i < slots; i++) {
             uint64_t word = segment->words[i];
             if (word != 0 && word_lives(table, word))
