@@ -30,7 +30,7 @@ static const struct {
     {"group.id", NULL, "is written as kafka.group"},
     {"group.instance.id", NULL, "is written as kafka.instance_id"},
     {"enable.auto.commit", "false", "must stay false: offsets are kept beside the figures in Redis"},
-    {"auto.commit.enable", "false", "must stay false: offsets are kept beside the figures in Redis"},
+    {"auto.commit.enable", NULL, "must stay false: offsets are kept beside the figures in Redis"},
     {"enable.auto.offset.store", "false", "must stay false: offsets are kept beside the figures in Redis"},
     {"auto.offset.reset", "error", "must stay error: a gap in the log is never jumped over in silence"},
     {"enable.partition.eof", "true", "must stay true: who stands at the end is known by it"},
