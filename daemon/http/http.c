@@ -1,8 +1,9 @@
 /*
  * The HTTP server, see kpid/http.h. evhttp parses and answers; here are routes and bounds. evhttp of
- * libevent 2.1 neither limits connections nor says when one ends, so each gets a do-nothing filter whose only
- * use is that libevent tells us when it is freed: at CONNECTIONS_MAX the listener pauses, and who comes next
- * waits in the kernel's backlog.
+ * libevent 2.1 neither limits connections nor says when one ends. So we make each connection's bufferevent
+ * and keep a reference: evhttp takes its callbacks off when it is done with one, and that place is then free.
+ * With no place left the listener pauses, looking again every SWEEP_MS, and who comes next waits in the
+ * kernel's backlog.
  */
 #include "kpid/http.h"
 
@@ -28,16 +29,11 @@
 #define BODY_MAX        1024 /* of requests; GET and HEAD need none */
 #define TIMEOUT_S       10   /* without a byte read or written */
 #define BACKLOG         64
+#define SWEEP_MS        100
 
 #define METHODS_ANSWERED                                                                                     \
     (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |               \
      EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
-
-/* Outlives the server until the last connection's memory is released, which libevent does in a later turn. */
-struct gate {
-    struct evconnlistener *listener; /* NULL once the server is closed */
-    size_t connections;
-};
 
 struct route {
     char *path;
@@ -48,36 +44,66 @@ struct route {
 struct kpid_http {
     unsigned magic;
     struct evhttp *server;
-    struct gate *gate;
+    struct evconnlistener *listener; /* owned by evhttp */
+    struct event *sweep;
+    struct bufferevent *places[CONNECTIONS_MAX]; /* NULL: free */
     struct route routes[ROUTES_MAX];
     size_t n_routes;
     struct kpid_buf body; /* kept between requests */
 };
 
-static void gate_leave(void *ctx)
+/* Frees the places whose connection has ended, and returns one that is free, or NULL. */
+static struct bufferevent **place_find(struct kpid_http *http)
 {
-    struct gate *gate = ctx;
-    assert(gate->connections > 0);
-    gate->connections--;
-    if (gate->listener != NULL)
-        evconnlistener_enable(gate->listener);
-    else if (gate->connections == 0)
-        free(gate);
+    struct bufferevent **found = NULL;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        bufferevent_event_cb on_event = NULL;
+        if (http->places[i] != NULL) {
+            bufferevent_getcb(http->places[i], NULL, NULL, &on_event, NULL);
+            if (on_event == NULL) {
+                bufferevent_decref(http->places[i]);
+                http->places[i] = NULL;
+            }
+        }
+        if (http->places[i] == NULL)
+            found = &http->places[i];
+    }
+    return found;
 }
 
-static struct bufferevent *gate_enter(struct event_base *base, void *ctx)
+static void places_sweep(evutil_socket_t fd, short events, void *ctx)
 {
-    struct gate *gate = ctx;
-    struct bufferevent *plain = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    if (plain == NULL)
-        return NULL; /* evhttp makes its own, uncounted */
-    struct bufferevent *counted =
-        bufferevent_filter_new(plain, NULL, NULL, BEV_OPT_CLOSE_ON_FREE, gate_leave, gate);
-    if (counted == NULL)
-        return plain;
-    if (++gate->connections >= CONNECTIONS_MAX && gate->listener != NULL)
-        evconnlistener_disable(gate->listener);
-    return counted;
+    struct kpid_http *http = ctx;
+    (void)fd;
+    (void)events;
+    assert(http->magic == HTTP_MAGIC);
+    if (place_find(http) == NULL)
+        return;
+    event_del(http->sweep);
+    evconnlistener_enable(http->listener);
+}
+
+/* Called by evhttp for a connection that it has just accepted. */
+static struct bufferevent *connection_make(struct event_base *base, void *ctx)
+{
+    static const struct timeval period = {.tv_usec = SWEEP_MS * 1000};
+    struct kpid_http *http = ctx;
+    assert(http->magic == HTTP_MAGIC);
+    struct bufferevent *connection = bufferevent_socket_new(base, -1, 0); /* evhttp closes the socket */
+    struct bufferevent **place = place_find(http);
+    if (connection == NULL || place == NULL)
+        return connection; /* a full house has paused the listener: not reached */
+    /* evhttp sets its callbacks right after this call, so nobody sees the place as free before. */
+    bufferevent_incref(connection);
+    *place = connection;
+    size_t used = 0;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        used += http->places[i] != NULL;
+    if (used == CONNECTIONS_MAX) {
+        evconnlistener_disable(http->listener);
+        event_add(http->sweep, &period);
+    }
+    return connection;
 }
 
 static const struct route *route_find(const struct kpid_http *http, const char *path)
@@ -180,20 +206,24 @@ struct kpid_http *kpid_http_open(struct event_base *base, const char *listen, st
     struct evconnlistener *listener = listener_open(base, listen, error);
     if (listener == NULL)
         return NULL;
+    struct kpid_http *http = kpid_zalloc(1, sizeof(*http));
+    struct event *sweep = event_new(base, -1, EV_PERSIST, places_sweep, http);
     struct evhttp *server = evhttp_new(base);
-    if (server == NULL || evhttp_bind_listener(server, listener) == NULL) {
+    if (sweep == NULL || server == NULL || evhttp_bind_listener(server, listener) == NULL) {
         kpid_buf_printf(error, "http listen %s: no memory", listen);
         if (server != NULL)
             evhttp_free(server);
+        if (sweep != NULL)
+            event_free(sweep);
         evconnlistener_free(listener);
+        free(http);
         return NULL;
     }
-    struct kpid_http *http = kpid_zalloc(1, sizeof(*http));
     http->magic = HTTP_MAGIC;
     http->server = server;
-    http->gate = kpid_zalloc(1, sizeof(*http->gate));
-    http->gate->listener = listener;
-    evhttp_set_bevcb(server, gate_enter, http->gate);
+    http->listener = listener;
+    http->sweep = sweep;
+    evhttp_set_bevcb(server, connection_make, http);
     evhttp_set_gencb(server, request_answer, http);
     evhttp_set_allowed_methods(server, METHODS_ANSWERED);
     evhttp_set_max_headers_size(server, HEADERS_MAX);
@@ -207,11 +237,11 @@ void kpid_http_close(struct kpid_http *http)
     if (http == NULL)
         return;
     assert(http->magic == HTTP_MAGIC);
-    struct gate *gate = http->gate;
-    gate->listener = NULL;
-    gate->connections++; /* held open until evhttp is gone */
     evhttp_free(http->server);
-    gate_leave(gate);
+    event_free(http->sweep);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        if (http->places[i] != NULL)
+            bufferevent_decref(http->places[i]);
     for (size_t i = 0; i < http->n_routes; i++)
         free(http->routes[i].path);
     kpid_buf_release(&http->body);
@@ -230,7 +260,7 @@ int kpid_http_port(const struct kpid_http *http)
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
     assert(http->magic == HTTP_MAGIC);
-    if (getsockname(evconnlistener_get_fd(http->gate->listener), (struct sockaddr *)&address, &len) != 0)
+    if (getsockname(evconnlistener_get_fd(http->listener), (struct sockaddr *)&address, &len) != 0)
         return -1;
     if (address.ss_family == AF_INET6)
         return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
