@@ -57,7 +57,8 @@ static inline const char *digits_read(const char *p, uint64_t *m)
     return p;
 }
 
-static enum kpid_reason number_next(struct walk *walk, struct kpid_token *ret)
+/* text: the number is wanted as it was written. */
+static enum kpid_reason number_next(struct walk *walk, bool text, struct kpid_token *ret)
 {
     const char *begin = walk->text + *walk->at++, *digits = begin + (*begin == '-');
     uint64_t m = 0;
@@ -72,7 +73,7 @@ static enum kpid_reason number_next(struct walk *walk, struct kpid_token *ret)
         if (frac == 0)
             return KPID_REASON_SYNTAX;
     }
-    bool plain = n + frac <= 18;
+    bool plain = n + frac <= 18 && !text;
     if (*p == 'e' || *p == 'E') {
         p += p[1] == '+' || p[1] == '-' ? 2 : 1;
         const char *exponent = p;
@@ -87,10 +88,8 @@ static enum kpid_reason number_next(struct walk *walk, struct kpid_token *ret)
         *ret = (struct kpid_token){ .tag = KPID_TAG_TEXT, .str = begin, .len = (uint32_t)(p - begin) };
         return KPID_REASON_NONE;
     }
-    *ret = (struct kpid_token){ .tag = KPID_TAG_DECIMAL,
-                                .integer = *begin == '-' ? -(int64_t)m : (int64_t)m,
-                                .frac = (uint8_t)frac,
-                                .len = (uint32_t)(p - begin) };
+    *ret = (struct kpid_token){ .tag = KPID_TAG_DECIMAL, .frac = (uint8_t)frac };
+    ret->integer = *begin == '-' ? -(int64_t)m : (int64_t)m;
     return KPID_REASON_NONE;
 }
 
@@ -161,43 +160,28 @@ static enum kpid_reason map_next(struct walk *walk, const struct kpid_key_node *
 /* The value of a key in `node` (NULL: of no interest) at the level `depth` of its container. */
 static enum kpid_reason value_next(struct walk *walk, const struct kpid_key_node *node, unsigned depth)
 {
-    struct kpid_token token;
-    enum kpid_reason reason = KPID_REASON_NONE;
-    const char *begin = walk->text + *walk->at, *str;
+    struct kpid_token unwanted, *ret = node ? kpid_keys_take(walk->keys, node) : NULL;
+    const char *str;
     size_t len;
-    if (node && node->children.n > 0)
-        kpid_keys_clear_below(walk->keys, node);
-    switch (*begin) {
+    if (!ret)
+        ret = &unwanted;
+    switch (walk->text[*walk->at]) {
     case '"':
         if (!string_next(walk, &str, &len))
             return KPID_REASON_SYNTAX;
-        token = (struct kpid_token){ .tag = KPID_TAG_STRING, .str = str, .len = (uint32_t)len };
-        break;
+        *ret = (struct kpid_token){ .tag = KPID_TAG_STRING, .str = str, .len = (uint32_t)len };
+        return KPID_REASON_NONE;
     case '{':
-        reason = map_next(walk, node && node->children.n > 0 ? node : NULL, depth + 1);
-        token = (struct kpid_token){ .tag = KPID_TAG_MAP };
-        break;
-    case '[':
-        reason = list_next(walk, depth + 1);
-        token = (struct kpid_token){ .tag = KPID_TAG_LIST };
-        break;
-    case 't': reason = word_next(walk, "true", 4, &token); break;
-    case 'f': reason = word_next(walk, "false", 5, &token); break;
-    case 'n': reason = word_next(walk, "null", 4, &token); break;
+        *ret = (struct kpid_token){ .tag = KPID_TAG_MAP };
+        return map_next(walk, node && node->children.n > 0 ? node : NULL, depth + 1);
+    case '[': *ret = (struct kpid_token){ .tag = KPID_TAG_LIST }; return list_next(walk, depth + 1);
+    case 't': return word_next(walk, "true", 4, ret);
+    case 'f': return word_next(walk, "false", 5, ret);
+    case 'n': return word_next(walk, "null", 4, ret);
     case '-':
-    case '0' ... '9': reason = number_next(walk, &token); break;
+    case '0' ... '9': return number_next(walk, node && node->text, ret);
     default: return KPID_REASON_SYNTAX;
     }
-    if (reason != KPID_REASON_NONE)
-        return reason;
-    if (node && node->place >= 0) {
-        if (token.tag == KPID_TAG_DECIMAL && node->text) {
-            token.tag = KPID_TAG_TEXT;
-            token.str = begin;
-        }
-        walk->keys->tokens[node->place] = token;
-    }
-    return KPID_REASON_NONE;
 }
 
 enum kpid_reason kpid_json_read(struct kpid_decoder *decoder, const char *bytes, size_t len)

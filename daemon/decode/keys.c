@@ -10,7 +10,7 @@ static int32_t child_add(struct kpid_keys *keys, int32_t parent, const char *key
     int32_t next = (int32_t)keys->n_nodes;
     int32_t child = kpid_words_add(&keys->nodes[parent].children, key, strlen(key), next);
     if (child == next)
-        keys->nodes[keys->n_nodes++].place = -1;
+        keys->nodes[keys->n_nodes++] = (struct kpid_key_node){ .place = -1, .nested = parent != 0 };
     return child;
 }
 
@@ -79,6 +79,7 @@ void kpid_keys_release(struct kpid_keys *keys)
 void kpid_keys_clear(struct kpid_keys *keys)
 {
     memset(keys->tokens, 0, keys->n_tokens * sizeof(*keys->tokens));
+    keys->nested = false;
 }
 
 void kpid_keys_clear_below(struct kpid_keys *keys, const struct kpid_key_node *node)

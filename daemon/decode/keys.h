@@ -14,6 +14,7 @@ struct kpid_key_node {
     struct kpid_words children; /* numbers are indices into kpid_keys.nodes */
     int32_t place;              /* of its token, -1: no field ends here */
     bool text;                  /* a field wants a number as it was written */
+    bool nested;                /* not a key of the message itself */
 };
 
 struct kpid_key_field {
@@ -27,6 +28,7 @@ struct kpid_keys {
     struct kpid_key_field *fields; /* one per field of the source */
     struct kpid_token *tokens;     /* n_tokens places, of the message being decoded */
     size_t n_tokens;
+    bool nested;   /* some token of a nested node was set */
     char **dotted; /* keys that were put together here */
     size_t n_dotted;
 };
@@ -38,8 +40,18 @@ void kpid_keys_release(struct kpid_keys *keys);
 /* All tokens NONE: before a message. */
 void kpid_keys_clear(struct kpid_keys *keys);
 
-/* Tokens below a node NONE again: its key came, maybe once more, and the last one wins as a whole. */
+/* Tokens below a node NONE again. */
 void kpid_keys_clear_below(struct kpid_keys *keys, const struct kpid_key_node *node);
+
+/* A value of the node's key begins: where its token goes, NULL: nowhere. The key may have come before, and
+ * the last value wins as a whole, so what was found below the node is forgotten. */
+static inline struct kpid_token *kpid_keys_take(struct kpid_keys *keys, const struct kpid_key_node *node)
+{
+    if (keys->nested && node->children.n > 0)
+        kpid_keys_clear_below(keys, node);
+    keys->nested |= node->nested;
+    return node->place < 0 ? NULL : &keys->tokens[node->place];
+}
 
 /* The child of a node under a key, NULL: none. `end`: how far may be read. */
 static inline const struct kpid_key_node *kpid_keys_find(const struct kpid_keys *keys,

@@ -9,7 +9,7 @@
 #include "kpid/decimal.h"
 
 enum kpid_tag {
-    KPID_TAG_NONE,    /* the key did not come */
+    KPID_TAG_NONE, /* the key did not come */
     KPID_TAG_NULL,
     KPID_TAG_BOOL,    /* boolean */
     KPID_TAG_DECIMAL, /* integer / 10^frac */
@@ -21,10 +21,8 @@ enum kpid_tag {
     KPID_TAG_BINARY,  /* str, len: not UTF-8 */
     KPID_TAG_MAP,
     KPID_TAG_LIST,
-    KPID_TAG_EXT      /* str, len: MessagePack extension, its type byte first */
+    KPID_TAG_EXT /* str, len: MessagePack extension, its type byte first */
 };
-
-struct kpid_key_node;
 
 struct kpid_token {
     union {
@@ -34,7 +32,6 @@ struct kpid_token {
         double real;
         float single;
         bool boolean;
-        const struct kpid_key_node *node; /* a map being read: where its keys are looked up, or NULL */
     };
     uint32_t len;
     uint8_t tag;  /* enum kpid_tag */

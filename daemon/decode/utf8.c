@@ -1,7 +1,5 @@
 #include "utf8.h"
 
-#include <string.h>
-
 /* Length of the sequence at p, 0: none. */
 static size_t sequence_length(const uint8_t *p, const uint8_t *end)
 {
@@ -34,19 +32,10 @@ static size_t sequence_length(const uint8_t *p, const uint8_t *end)
     return n;
 }
 
-bool kpid_utf8_valid(const char *text, size_t len)
+bool kpid_utf8_check(const char *text, size_t len)
 {
     const uint8_t *p = (const uint8_t *)text, *end = p + len;
     while (p < end) {
-        uint64_t word;
-        while (end - p >= 8) {
-            memcpy(&word, p, 8);
-            if (word & 0x8080808080808080u)
-                break;
-            p += 8;
-        }
-        if (p == end)
-            break;
         size_t n = sequence_length(p, end);
         if (n == 0)
             return false;

@@ -7,7 +7,7 @@
 
 static void place_word(struct kpid_words *words, const struct kpid_word *word)
 {
-    uint32_t i = kpid_word_place(words, word->head, word->tail, word->len);
+    uint32_t i = kpid_word_place(word->head, word->tail, word->len);
     while (words->places[i & words->mask].text)
         i++;
     words->places[i & words->mask] = *word;
@@ -19,7 +19,6 @@ static void grow(struct kpid_words *words)
     uint32_t size = old.places ? 2 * (old.mask + 1) : 8;
     words->places = kpid_zalloc(size, sizeof(*words->places));
     words->mask = size - 1;
-    words->shift = (uint8_t)(64 - __builtin_ctz(size));
     for (uint32_t i = 0; old.places && i <= old.mask; i++)
         if (old.places[i].text)
             place_word(words, &old.places[i]);
@@ -35,9 +34,9 @@ int32_t kpid_words_add(struct kpid_words *words, const char *text, size_t len, i
     if (!words->places || 2 * (words->n + 1) > words->mask + 1)
         grow(words);
     struct kpid_word word = { .text = text, .len = (uint32_t)len, .number = number };
-    word.head = kpid_word_load(text, len < 8 ? len : 8, text + len);
-    if (len > 8)
-        memcpy(&word.tail, text + len - 8, 8);
+    word.head = kpid_word_head(text, len, text + len);
+    word.tail = kpid_word_tail(text, len);
+    words->lengths |= kpid_word_length(len);
     place_word(words, &word);
     words->n++;
     return number;

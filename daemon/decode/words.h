@@ -11,7 +11,7 @@
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "kpid_word_load masks the bytes of a little-endian word");
+               "kpid_word_head masks the bytes of a little-endian word");
 
 struct kpid_word {
     uint64_t head, tail; /* first and last 8 bytes; tail 0 up to 8 bytes */
@@ -21,9 +21,9 @@ struct kpid_word {
 };
 
 struct kpid_words {
+    uint64_t lengths; /* bit n: some word has n bytes; bit 63: 63 or more. Most strangers end here */
     struct kpid_word *places;
     uint32_t n, mask; /* places: mask + 1, none while n = 0 */
-    uint8_t shift;
 };
 
 /* Adds a word with its number (>= 0) unless it is there; borrows the text. Returns its number. */
@@ -31,42 +31,50 @@ int32_t kpid_words_add(struct kpid_words *words, const char *text, size_t len, i
 
 void kpid_words_release(struct kpid_words *words);
 
-/* The first `len` <= 8 bytes at `text` as one word. Reads 8 bytes where `end` allows, never behind it. */
-static inline uint64_t kpid_word_load(const char *text, size_t len, const char *end)
+/* Bytes 0 to 7, the missing ones zero. Reads 8 where `end` allows, never behind it. */
+static inline uint64_t kpid_word_head(const char *text, size_t len, const char *end)
 {
-    uint64_t word = 0;
-    if (len == 0)
-        return 0;
-    if (end - text >= 8) {
-        memcpy(&word, text, 8);
-        return word & (UINT64_MAX >> (64 - 8 * len));
+    uint64_t head = 0;
+    if (end - text < 8 || len == 0) {
+        memcpy(&head, text, len < 8 ? len : 8);
+        return head;
     }
-    memcpy(&word, text, len);
-    return word;
+    memcpy(&head, text, 8);
+    return len < 8 ? head & (UINT64_MAX >> (64 - 8 * len)) : head;
 }
 
-static inline uint32_t kpid_word_place(const struct kpid_words *words, uint64_t head, uint64_t tail,
-                                       size_t len)
+static inline uint64_t kpid_word_tail(const char *text, size_t len)
 {
-    return (uint32_t)(((head ^ (tail * 3) ^ len) * 0x9e3779b97f4a7c15u) >> words->shift);
+    uint64_t tail = 0;
+    if (len > 8)
+        memcpy(&tail, text + len - 8, 8);
+    return tail;
+}
+
+static inline uint32_t kpid_word_place(uint64_t head, uint64_t tail, size_t len)
+{
+    return (uint32_t)(((head ^ (tail * 3) ^ len) * 0x9e3779b97f4a7c15u) >> 32);
+}
+
+static inline uint64_t kpid_word_length(size_t len)
+{
+    return (uint64_t)1 << (len < 63 ? len : 63);
 }
 
 /* The number of a word, -1: not in the set. `end`: how far may be read, at least text + len. */
 static inline int32_t kpid_words_find(const struct kpid_words *words, const char *text, size_t len,
                                       const char *end)
 {
-    if (words->n == 0)
+    if ((words->lengths & kpid_word_length(len)) == 0)
         return -1;
-    uint64_t head = kpid_word_load(text, len < 8 ? len : 8, end), tail = 0;
-    if (len > 8)
-        memcpy(&tail, text + len - 8, 8);
-    for (uint32_t i = kpid_word_place(words, head, tail, len);; i++) {
+    uint64_t head = kpid_word_head(text, len, end), tail = kpid_word_tail(text, len);
+    for (uint32_t i = kpid_word_place(head, tail, len);; i++) {
         const struct kpid_word *word = &words->places[i & words->mask];
-        if (!word->text)
-            return -1;
-        if (word->head == head && word->tail == tail && word->len == len &&
+        if (word->head == head && word->tail == tail && word->len == len && word->text &&
             (len <= 16 || memcmp(word->text, text, len) == 0))
             return word->number;
+        if (!word->text)
+            return -1;
     }
 }
 
