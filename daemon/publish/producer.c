@@ -23,6 +23,7 @@
 #define PRODUCER_MAGIC 0x6b70726fu
 #define MESSAGE_MAGIC  0x6b6d7367u
 #define EVENTS_A_TURN  64
+#define REOPEN_S       1
 #define FLUSH_MS       1000
 #define PURGE_MS       500
 
@@ -46,12 +47,11 @@ struct kpid_producer {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     int fd;
-    struct event *event;
+    struct event *event, *reopen;
     char *topics[KPID_TOPIC_N];
     bool msgpack[KPID_TOPIC_N];
     struct messages sending, failed; /* failed: at once, not yet reported */
     uint64_t sent, lost;
-    bool fatal;
     struct kpid_buf scratch;
 };
 
@@ -122,8 +122,6 @@ static bool event_serve(struct kpid_producer *producer, int timeout_ms)
         const rd_kafka_message_t *report;
         while ((report = rd_kafka_event_message_next(event)))
             message_end(producer, report->_private, report->err == RD_KAFKA_RESP_ERR_NO_ERROR);
-    } else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
-        producer->fatal |= rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL;
     }
     rd_kafka_event_destroy(event);
     return true;
@@ -137,10 +135,10 @@ static int64_t now_ms(void)
 }
 
 /* Serves events until librdkafka has no message left, at most so long. */
-static void messages_wait(struct kpid_producer *producer, int64_t timeout_ms)
+static void messages_wait(struct kpid_producer *producer, rd_kafka_t *rk, int64_t timeout_ms)
 {
     int64_t until = now_ms() + timeout_ms, left;
-    while (rd_kafka_outq_len(producer->rk) > 0 && (left = until - now_ms()) > 0)
+    while (rd_kafka_outq_len(rk) > 0 && (left = until - now_ms()) > 0)
         event_serve(producer, (int)(left < 50 ? left : 50));
 }
 
@@ -161,20 +159,36 @@ static bool client_open(struct kpid_producer *producer, struct kpid_buf *error)
     return true;
 }
 
-/* What is still under way fails; the callbacks find no client, so what they send fails likewise, a turn
- * later. */
+/* What is still under way fails; the callbacks find no client, so what they send fails too, a turn later. */
 static void client_close(struct kpid_producer *producer)
 {
-    if (!producer->rk)
+    rd_kafka_t *rk = producer->rk;
+    if (!rk)
         return;
-    rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    messages_wait(producer, PURGE_MS);
+    producer->rk = NULL;
+    rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    messages_wait(producer, rk, PURGE_MS);
     rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(producer->queue);
-    rd_kafka_destroy(producer->rk);
-    producer->rk = NULL;
     producer->queue = NULL;
+    rd_kafka_destroy(rk);
     messages_fail(producer, &producer->sending);
+}
+
+static void reopen_later(struct kpid_producer *producer)
+{
+    struct timeval after = {.tv_sec = REOPEN_S};
+    evtimer_add(producer->reopen, &after);
+}
+
+static void on_reopen(int fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct kpid_producer *producer = ctx;
+    assert(producer->magic == PRODUCER_MAGIC);
+    if (!client_open(producer, NULL))
+        reopen_later(producer);
 }
 
 static void on_event(int fd, short what, void *ctx)
@@ -190,12 +204,10 @@ static void on_event(int fd, short what, void *ctx)
     int budget = EVENTS_A_TURN;
     while (producer->rk && budget && event_serve(producer, 0))
         budget--;
-    if (producer->rk && producer->fatal) {
+    if (producer->rk && rd_kafka_fatal_error(producer->rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         client_close(producer);
-        producer->fatal = false;
+        reopen_later(producer);
     }
-    if (!producer->rk)
-        (void)client_open(producer, NULL); /* if it can't be, messages fail until it can */
     if (budget == 0 || producer->failed.n)
         event_active(producer->event, EV_TIMEOUT, 0);
 }
@@ -221,7 +233,8 @@ struct kpid_producer *kpid_producer_open(const struct kpid_model *model, struct 
     producer->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     assert(producer->fd >= 0);
     producer->event = event_new(base, producer->fd, EV_READ | EV_PERSIST, on_event, producer);
-    assert(producer->event);
+    producer->reopen = event_new(base, -1, 0, on_reopen, producer);
+    assert(producer->event && producer->reopen);
     if (!client_open(producer, error)) {
         kpid_producer_close(producer);
         return NULL;
@@ -235,7 +248,7 @@ void kpid_producer_close(struct kpid_producer *producer)
     if (!producer)
         return;
     if (producer->rk)
-        messages_wait(producer, FLUSH_MS);
+        messages_wait(producer, producer->rk, FLUSH_MS);
     client_close(producer);
     messages_fail(producer, &producer->failed);
     while (producer->failed.n) { /* sent again by the callbacks just now: nobody waits for them any more */
@@ -243,6 +256,7 @@ void kpid_producer_close(struct kpid_producer *producer)
         message_end(producer, producer->failed.first, false);
     }
     event_free(producer->event);
+    event_free(producer->reopen);
     close(producer->fd);
     rd_kafka_conf_destroy(producer->conf);
     for (int i = 0; i < KPID_TOPIC_N; i++)
