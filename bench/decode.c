@@ -1,7 +1,7 @@
 /*
- * kpid-bench-decode [ROUNDS]: what decoding an event costs, as a multiple of a bare pass of the same library over the
- * same bytes. All passes take turns in every round, so that a busy machine disturbs them alike; the ratio is the
- * median of the rounds' ratios.
+ * kpid-bench-decode [ROUNDS]: what decoding an event costs, as a multiple of a bare pass of the same library
+ * over the same bytes. All passes take turns in every round, so that a busy machine disturbs them alike; the
+ * ratio is the median of the rounds' ratios.
  */
 #include "decode_bare.h"
 #include "kpid/buf.h"
@@ -19,11 +19,12 @@ struct message {
 };
 
 static char *paths[][3] = {
-    { "type" }, { "ts" }, { "id" }, { "channel" }, { "region" }, { "amount" }, { "order_id" }, { "ship", "fee" },
+    { "type" },   { "ts" },     { "id" },       { "channel" },
+    { "region" }, { "amount" }, { "order_id" }, { "ship", "fee" },
 };
 static char *types[] = { "", "order.created", "order.paid", "order.shipped", "order.delivered" };
 
-/* ---- messages: an order of 12 keys, one of them nested, of which a configuration reads eight ---------------- */
+/* ---- messages: an order of 12 keys, one of them nested, of which a configuration reads eight ---------- */
 
 static void pack_str(struct kpid_buf *buf, const char *str)
 {
@@ -81,7 +82,7 @@ static void message_make(struct message *message, unsigned i)
     pack_str(buf, "express"), kpid_buf_add_char(buf, (char)0xc2);
 }
 
-/* ---- passes ------------------------------------------------------------------------------------------------- */
+/* ---- passes ------------------------------------------------------------------------------------------- */
 
 static uint64_t checksum;
 
@@ -118,7 +119,7 @@ static double ns_per_event(int way, struct kpid_decoder *decoder, const struct m
     return ns / PASSES / EVENTS;
 }
 
-/* ---- table -------------------------------------------------------------------------------------------------- */
+/* ---- table -------------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -148,11 +149,14 @@ int main(int argc, char **argv)
 {
     static struct message messages[EVENTS];
     static double ns[WAYS][ROUNDS_MAX], bare[2][ROUNDS_MAX];
-    static const char *const names[WAYS] = { "json, bare on-demand", "json, kpid_decode", "msgpack, bare template",
-                                             "msgpack, kpid_decode" };
+    static const char *const names[WAYS] = { "json, bare on-demand", "json, kpid_decode",
+                                             "msgpack, bare template", "msgpack, kpid_decode" };
     struct kpid_field fields[KPID_COUNT_OF(paths)] = { 0 };
-    struct kpid_source source = { .fields = fields, .n_fields = KPID_COUNT_OF(fields), .types = types,
-                                  .n_types = KPID_COUNT_OF(types), .max_string_bytes = 1024 };
+    struct kpid_source source = { .fields = fields,
+                                  .n_fields = KPID_COUNT_OF(fields),
+                                  .types = types,
+                                  .n_types = KPID_COUNT_OF(types),
+                                  .max_string_bytes = 1024 };
     int rounds = argc > 1 ? atoi(argv[1]) : 25;
     rounds = rounds < 1 ? 1 : rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds;
     for (size_t i = 0; i < KPID_COUNT_OF(fields); i++)

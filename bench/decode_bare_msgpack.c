@@ -52,8 +52,8 @@ BARE_WORD(_true)
 BARE_WORD(_false)
 
 #define BARE_BYTES(name) \
-    static inline int bare_on##name(struct bare_user *user, const char *base, const char *bytes, unsigned len, \
-                                    struct bare_value *ret) \
+    static inline int bare_on##name(struct bare_user *user, const char *base, const char *bytes, \
+                                    unsigned len, struct bare_value *ret) \
     { \
         (void)user, (void)base; \
         *ret = (struct bare_value){ .content = (uintptr_t)bytes, .len = len, .tag = 3 }; \

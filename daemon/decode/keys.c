@@ -80,6 +80,7 @@ void kpid_keys_clear(struct kpid_keys *keys)
 {
     memset(keys->tokens, 0, keys->n_tokens * sizeof(*keys->tokens));
     keys->nested = false;
+    keys->n_found = 0;
 }
 
 void kpid_keys_clear_below(struct kpid_keys *keys, const struct kpid_key_node *node)
@@ -95,4 +96,18 @@ void kpid_keys_clear_below(struct kpid_keys *keys, const struct kpid_key_node *n
             keys->tokens[child->place].tag = KPID_TAG_NONE;
         kpid_keys_clear_below(keys, child);
     }
+}
+
+const struct kpid_key_node *kpid_keys_look(struct kpid_keys *keys, struct kpid_key_guess *guess,
+                                           const struct kpid_key_node *node, const char *key, size_t len)
+{
+    int32_t i = kpid_words_find(&node->children, key, len, key + len);
+    const struct kpid_key_node *child = i < 0 ? NULL : &keys->nodes[i];
+    if (len <= 16)
+        *guess = (struct kpid_key_guess){ .head = kpid_word_head(key, len, key + len),
+                                          .tail = kpid_word_tail(key, len),
+                                          .len = len,
+                                          .parent = node,
+                                          .child = child };
+    return child;
 }

@@ -45,6 +45,23 @@ static enum kpid_decimal_status decimal_number(int64_t m, uint8_t frac, uint8_t 
 }
 
 /*
+ * Doubles that were written with few digits, as amounts are. Below 10^15 every decimal has a double of its
+ * own, so if m / 10^scale, rounded once because both are exact, gives the double back, it is the decimal that
+ * was written (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
+ */
+static inline bool short_double(double value, uint8_t scale, kpid_i128 *ret)
+{
+    double power = (double)power_of_10[scale], product = value * power;
+    if (!(fabs(product) < 1e15))
+        return false;
+    int64_t m = (int64_t)(product + (product < 0 ? -0.5 : 0.5));
+    if ((double)m / power != value)
+        return false;
+    *ret = m;
+    return true;
+}
+
+/*
  * Floats that were written with few digits, as most are: the first r / 10^k that reads back as the same float
  * is its shortest decimal. r is the nearest integer to an exact product, and as long as it has 7 digits the
  * quotient stays clear of the midpoints between floats, so that rounding it twice (to double, to float) does
@@ -89,6 +106,8 @@ enum kpid_decimal_status kpid_token_number(const struct kpid_token *token, uint8
     case KPID_TAG_TEXT: return kpid_decimal_parse(token->str, token->len, scale, round, ret);
     case KPID_TAG_NATURAL: *ret = (kpid_i128)token->natural * power_of_10[scale]; return KPID_DECIMAL_OK;
     case KPID_TAG_DOUBLE:
+        if (short_double(token->real, scale, ret))
+            return KPID_DECIMAL_OK;
         if (!isfinite(token->real))
             return KPID_DECIMAL_OVERFLOW;
         return kpid_decimal_from_double(token->real, scale, round, ret);

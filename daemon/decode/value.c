@@ -109,10 +109,10 @@ static enum kpid_reason id_fill(struct kpid_decoder *decoder, const struct kpid_
 static bool number_fill(const struct kpid_token *token, const struct kpid_field *field,
                         struct kpid_value *value, uint32_t *n_rounded)
 {
-    kpid_i128 number;
-    switch (kpid_token_number(token, field->scale, field->round, &number)) {
-    case KPID_DECIMAL_ROUNDED: (*n_rounded)++; /* fall through */
-    case KPID_DECIMAL_OK: *value = (struct kpid_value){ .kind = KPID_NUMBER, .number = number }; return true;
+    *value = (struct kpid_value){ .kind = KPID_NUMBER };
+    switch (kpid_token_number(token, field->scale, field->round, &value->number)) {
+    case KPID_DECIMAL_OK: return true;
+    case KPID_DECIMAL_ROUNDED: (*n_rounded)++; return true;
     case KPID_DECIMAL_TOO_FINE: value_fault(value, KPID_REASON_TOO_FINE); return true;
     case KPID_DECIMAL_OVERFLOW: value_fault(value, KPID_REASON_TOO_LARGE); return true;
     default: return false;
@@ -188,16 +188,21 @@ enum kpid_reason kpid_event_fill(struct kpid_decoder *decoder, struct kpid_event
 {
     const struct kpid_keys *keys = &decoder->keys;
     size_t n = decoder->source->n_fields;
-    struct kpid_event event = { .values = decoder->values, .n_values = n };
-    enum kpid_reason reason = type_fill(decoder, token_of(keys, KPID_SLOT_TYPE), &event.type_id);
+    uint32_t type_id, n_rounded = 0;
+    int64_t ts_ms;
+    enum kpid_reason reason = type_fill(decoder, token_of(keys, KPID_SLOT_TYPE), &type_id);
     if (reason == KPID_REASON_NONE)
-        reason = time_fill(decoder, token_of(keys, KPID_SLOT_TS), &event.ts_ms);
+        reason = time_fill(decoder, token_of(keys, KPID_SLOT_TS), &ts_ms);
     if (reason == KPID_REASON_NONE)
         reason = id_fill(decoder, token_of(keys, KPID_SLOT_ID));
     if (reason != KPID_REASON_NONE)
         return reason;
     for (size_t i = KPID_SLOT_FREE; i < n; i++)
-        field_fill(decoder, token_of(keys, i), i, &event.n_rounded);
-    *ret = event;
+        field_fill(decoder, token_of(keys, i), i, &n_rounded);
+    ret->ts_ms = ts_ms;
+    ret->type_id = type_id;
+    ret->n_rounded = n_rounded;
+    ret->values = decoder->values;
+    ret->n_values = n;
     return KPID_REASON_NONE;
 }

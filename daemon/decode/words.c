@@ -36,7 +36,6 @@ int32_t kpid_words_add(struct kpid_words *words, const char *text, size_t len, i
     struct kpid_word word = { .text = text, .len = (uint32_t)len, .number = number };
     word.head = kpid_word_head(text, len, text + len);
     word.tail = kpid_word_tail(text, len);
-    words->lengths |= kpid_word_length(len);
     place_word(words, &word);
     words->n++;
     return number;

@@ -21,7 +21,6 @@ struct kpid_word {
 };
 
 struct kpid_words {
-    uint64_t lengths; /* bit n: some word has n bytes; bit 63: 63 or more. Most strangers end here */
     struct kpid_word *places;
     uint32_t n, mask; /* places: mask + 1, none while n = 0 */
 };
@@ -56,26 +55,27 @@ static inline uint32_t kpid_word_place(uint64_t head, uint64_t tail, size_t len)
     return (uint32_t)(((head ^ (tail * 3) ^ len) * 0x9e3779b97f4a7c15u) >> 32);
 }
 
-static inline uint64_t kpid_word_length(size_t len)
+/* The number of a word, -1: not in the set. head and tail are the word's. */
+static inline int32_t kpid_words_look(const struct kpid_words *words, const char *text, size_t len,
+                                      uint64_t head, uint64_t tail)
 {
-    return (uint64_t)1 << (len < 63 ? len : 63);
+    if (words->n == 0)
+        return -1;
+    for (uint32_t i = kpid_word_place(head, tail, len);; i++) {
+        const struct kpid_word *word = &words->places[i & words->mask];
+        if (!word->text)
+            return -1;
+        if (word->head == head && word->tail == tail && word->len == len &&
+            (len <= 16 || memcmp(word->text, text, len) == 0))
+            return word->number;
+    }
 }
 
-/* The number of a word, -1: not in the set. `end`: how far may be read, at least text + len. */
+/* The same from the text alone. `end`: how far may be read, at least text + len. */
 static inline int32_t kpid_words_find(const struct kpid_words *words, const char *text, size_t len,
                                       const char *end)
 {
-    if ((words->lengths & kpid_word_length(len)) == 0)
-        return -1;
-    uint64_t head = kpid_word_head(text, len, end), tail = kpid_word_tail(text, len);
-    for (uint32_t i = kpid_word_place(head, tail, len);; i++) {
-        const struct kpid_word *word = &words->places[i & words->mask];
-        if (word->head == head && word->tail == tail && word->len == len && word->text &&
-            (len <= 16 || memcmp(word->text, text, len) == 0))
-            return word->number;
-        if (!word->text)
-            return -1;
-    }
+    return kpid_words_look(words, text, len, kpid_word_head(text, len, end), kpid_word_tail(text, len));
 }
 
 #endif
