@@ -124,13 +124,12 @@ static struct kpid_number number_combine(uint8_t op, struct kpid_number a, struc
         return kpid_number_holds(&minus) ? number_add(a, minus) : minus;
     }
     case KPID_F_MUL: return number_multiply(a, b);
-    case KPID_F_DIV: return double_make(a.approx / b.approx);
+    case KPID_F_DIV: break;
     case KPID_F_NUMBER:
     case KPID_F_REF:
-    case KPID_F_NEG: break;
+    case KPID_F_NEG: assert(false); /* not of two figures */
     }
-    assert(!"not an operation of two figures");
-    return nothing;
+    return double_make(a.approx / b.approx);
 }
 
 struct kpid_number kpid_formula_value(const struct kpid_kpi *kpi, int node,
