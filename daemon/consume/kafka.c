@@ -111,7 +111,8 @@ static void on_wake(int fd, short what, void *arg)
 {
     struct kpid_consumer *consumer = checked(arg);
     uint32_t slots[512];
-    bool control = false;
+    bool control = !consumer->watched;
+    consumer->watched = true;
     ssize_t n;
     (void)what;
     while ((n = read(fd, slots, sizeof slots)) > 0) {
@@ -189,6 +190,8 @@ static void loop_open(struct kpid_consumer *consumer)
     consumer->range_timer = event_new(base, -1, 0, on_range_timer, consumer);
     event_add(consumer->wake, NULL);
     event_add(consumer->metadata_timer, &(struct timeval){0, 0});
+    event_active(consumer->wake, EV_READ,
+                 0); /* a queue that had something before it was watched never wakes us */
 }
 
 struct kpid_consumer *kpid_consumer_open(const struct kpid_model *model, struct event_base *base,

@@ -100,6 +100,7 @@ struct kpid_consumer {
     rd_kafka_t *client;
     rd_kafka_queue_t *control;
     bool fatal, hold_all;
+    bool watched; /* the client's own queue was emptied once */
     char *cluster;
     int pipe[2];
     struct event *wake, *pump, *metadata_timer, *revoke_timer, *range_timer;

@@ -45,6 +45,7 @@ bool kpid_feed_open(struct kpid_feed *feed)
         rd_kafka_queue_get_partition(consumer->client, kpid_feed_topic(feed), feed->shard->partition);
     if (feed->queue == NULL)
         return false;
+    feed->waiting = false;
     rd_kafka_queue_forward(feed->queue, NULL);
     rd_kafka_queue_io_event_enable(feed->queue, consumer->pipe[1], &feed->slot, sizeof feed->slot);
     return true;

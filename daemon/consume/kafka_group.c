@@ -143,6 +143,10 @@ static void start_list(struct kpid_shard *shard, void *list)
     }
     shard->state = KPID_SHARD_READING;
     shard_list(shard, list, true);
+    /* What an earlier reading left in a queue keeps it from waking us: it is cleared out by being served
+     * once. */
+    for (uint32_t t = 0; t < n_topics(shard); t++)
+        kpid_feed_wake(&shard->feeds[t]);
 }
 
 static void apply_cooperative(struct kpid_consumer *consumer)

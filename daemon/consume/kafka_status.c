@@ -195,7 +195,7 @@ void kpid_statistics_read(struct kpid_consumer *consumer, const char *json, size
         consumer->brokers[i].up = consumer->brokers[i].up && consumer->brokers[i].seen;
     for (uint32_t i = 0; i < consumer->n_slots; i++) {
         struct kpid_feed *feed = consumer->slots[i];
-        if (feed->queue != NULL && !feed->waiting && rd_kafka_queue_length(feed->queue) > 0)
+        if (feed->queue != NULL && !feed->in_ring && rd_kafka_queue_length(feed->queue) > 0)
             kpid_feed_wake(feed); /* should a wake-up ever have found the pipe full */
         kpid_feed_end_judge(feed, now_ms);
     }

@@ -52,7 +52,8 @@ void kpid_consumer_close(struct kpid_consumer *consumer);
 void kpid_consumer_start(struct kpid_consumer *consumer, uint32_t source, int32_t partition, const int64_t *offsets);
 void kpid_consumer_let_go(struct kpid_consumer *consumer, uint32_t source, int32_t partition);
 
-/* Holds or releases one topic-partition (max_skew), or everything (back-pressure). */
+/* Holds or releases one topic-partition (max_skew), or everything (back-pressure). Works at once, also from within
+ * record(): what was fetched is kept. Starting a shard releases it. */
 void kpid_consumer_hold(struct kpid_consumer *consumer, uint32_t source, uint32_t topic, int32_t partition, bool hold);
 void kpid_consumer_hold_all(struct kpid_consumer *consumer, bool hold);
 
@@ -61,9 +62,9 @@ size_t kpid_consumer_serve(struct kpid_consumer *consumer, size_t budget);
 
 /* What is known of one topic-partition. */
 struct kpid_consumer_status {
-    int64_t next_offset;      /* of what was handed over */
+    int64_t next_offset;      /* of what was handed over; until then as it was started */
     int64_t end_offset;       /* last stable offset, -1 unknown */
-    int64_t lag;              /* end - next, -1 unknown */
+    int64_t lag;              /* end - next, -1 unknown; 0 also when only control records are between */
     bool at_end;              /* the end-of-partition event stands at the last stable offset and that is the high
                                  watermark, the leader is connected and answers fetches, it is not held */
     int64_t at_end_since_ms;  /* monotonic ms, when at_end */
@@ -75,7 +76,9 @@ bool kpid_consumer_status(const struct kpid_consumer *consumer, uint32_t source,
 /* The broker's cluster id ("" until known) and the number of records fetched and waiting. Borrowed. */
 const char *kpid_consumer_cluster(const struct kpid_consumer *consumer);
 
-/* Fetches one record again (dead letters after a restart): calls done once, later, with the record or NULL. */
+/* Fetches one record again (dead letters after a restart, witnesses): calls done once, later, with the record or NULL
+ * if the log does not have it, its leader was silent for 5 s, or the consumer is closed. KPID_OFFSET_BEGINNING: the
+ * first record that the log still has. */
 typedef void kpid_refetched(void *ctx, const struct kpid_record *record);
 void kpid_consumer_refetch(struct kpid_consumer *consumer, uint32_t source, uint32_t topic, int32_t partition,
                            int64_t offset, kpid_refetched *done, void *ctx);

@@ -1,5 +1,5 @@
-/* The Kafka consumer against librdkafka's own cluster of pretended brokers. Nothing sleeps to wait: the loop runs until
- * a condition holds or a deadline has passed. */
+/* The Kafka consumer against librdkafka's own cluster of pretended brokers. Nothing sleeps to wait: the loop
+ * runs until a condition holds or a deadline has passed. */
 #include "kpid/consume.h"
 
 #include <criterion/criterion.h>
@@ -13,8 +13,8 @@
 #define PARTITIONS 4
 #define LONG_MS    30000
 
-static char *shop_topics[] = { (char *)"orders", (char *)"payments" };
-static char *web_topics[] = { (char *)"visits" };
+static char *shop_topics[] = {(char *)"orders", (char *)"payments"};
+static char *web_topics[] = {(char *)"visits"};
 
 /* What one consumer's owner saw. */
 struct owner {
@@ -78,8 +78,9 @@ static void on_record(void *ctx, const struct kpid_record *record)
     int64_t *next = &owner->next[record->source][record->topic][record->partition];
     cr_assert(owner->ours[record->source][record->partition]);
     if (*next >= 0)
-        cr_assert_eq(record->offset, *next, "source %u topic %u partition %d: offset %lld, not %lld", record->source,
-                     record->topic, record->partition, (long long)record->offset, (long long)*next);
+        cr_assert_eq(record->offset, *next, "source %u topic %u partition %d: offset %lld, not %lld",
+                     record->source, record->topic, record->partition, (long long)record->offset,
+                     (long long)*next);
     *next = record->offset + 1;
     char expected[64];
     snprintf(expected, sizeof expected, "%s-%d-%lld", owner->sources[record->source].topics[record->topic],
@@ -90,7 +91,8 @@ static void on_record(void *ctx, const struct kpid_record *record)
     cr_assert_gt(record->timestamp_ms, 0);
     owner->n[record->source][record->topic][record->partition]++;
     owner->n_all++;
-    if (record->source == 0 && record->topic == 0 && record->partition == 0 && record->offset == owner->hold_at)
+    if (record->source == 0 && record->topic == 0 && record->partition == 0 &&
+        record->offset == owner->hold_at)
         kpid_consumer_hold(owner->consumer, 0, 0, 0, true);
 }
 
@@ -137,15 +139,15 @@ static void on_refetched(void *ctx, const struct kpid_record *record)
         memcpy(owner->value, record->value, record->value_len);
 }
 
-static const struct kpid_consumer_events events = { on_assigned, on_revoked, on_record,     on_ready,
-                                                    on_fault,    on_partitions, on_out_of_range };
+static const struct kpid_consumer_events events = {on_assigned, on_revoked,    on_record,      on_ready,
+                                                   on_fault,    on_partitions, on_out_of_range};
 
 static void owner_init(struct owner *owner)
 {
     memset(owner, 0, sizeof *owner);
     owner->hold_at = -1;
-    owner->sources[0] = (struct kpid_source){ .name = (char *)"shop", .topics = shop_topics, .n_topics = 2 };
-    owner->sources[1] = (struct kpid_source){ .name = (char *)"web", .topics = web_topics, .n_topics = 1 };
+    owner->sources[0] = (struct kpid_source){.name = (char *)"shop", .topics = shop_topics, .n_topics = 2};
+    owner->sources[1] = (struct kpid_source){.name = (char *)"web", .topics = web_topics, .n_topics = 1};
     owner->model.sources = owner->sources;
     owner->model.n_sources = 2;
     owner->model.settings.kafka.brokers = (char *)rd_kafka_mock_cluster_bootstraps(cluster);
@@ -156,7 +158,7 @@ static void owner_init(struct owner *owner)
 static void property_add(struct owner *owner, const char *key, const char *value)
 {
     owner->properties[owner->model.settings.kafka.n_properties++] =
-        (struct kpid_pair){ (char *)key, (char *)value };
+        (struct kpid_pair){(char *)key, (char *)value};
 }
 
 static void owner_open(struct owner *owner)
@@ -203,7 +205,8 @@ static void produce(const char *topic, int32_t partition, int64_t from, int64_t 
 {
     char text[256], value[64];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster), text, sizeof text);
+    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster), text,
+                      sizeof text);
     rd_kafka_conf_set(conf, "linger.ms", "1", text, sizeof text);
     rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     cr_assert_not_null(producer, "%s", text);
@@ -219,19 +222,20 @@ static void produce(const char *topic, int32_t partition, int64_t from, int64_t 
 }
 
 /* Runs the loop until the condition holds. False: the deadline came first. */
-#define RUN_UNTIL(condition, within_ms)                                                                              \
-    ({                                                                                                               \
-        int64_t until_ms_ = now_ms() + (within_ms);                                                                  \
-        while (!(condition) && now_ms() < until_ms_) {                                                               \
-            event_base_loopexit(base, &(struct timeval){ 0, 10000 });                                                \
-            event_base_dispatch(base);                                                                               \
-        }                                                                                                            \
-        (condition);                                                                                                 \
+#define RUN_UNTIL(condition, within_ms)                                                                      \
+    ({                                                                                                       \
+        int64_t until_ms_ = now_ms() + (within_ms);                                                          \
+        while (!(condition) && now_ms() < until_ms_) {                                                       \
+            event_base_loopexit(base, &(struct timeval){0, 10000});                                          \
+            event_base_dispatch(base);                                                                       \
+        }                                                                                                    \
+        (condition);                                                                                         \
     })
 
-static struct kpid_consumer_status status(const struct owner *owner, uint32_t source, uint32_t topic, int32_t p)
+static struct kpid_consumer_status status(const struct owner *owner, uint32_t source, uint32_t topic,
+                                          int32_t p)
 {
-    struct kpid_consumer_status ret = { .next_offset = -9 };
+    struct kpid_consumer_status ret = {.next_offset = -9};
     if (!kpid_consumer_status(owner->consumer, source, topic, p, now_ms(), &ret))
         ret.at_end = false;
     return ret;
@@ -289,7 +293,7 @@ static void read_through(const char *assignor)
     cr_assert(!status(&owner, 0, 0, 1).at_end);
     owner.next[0][0][1] = owner.start[0][1][0] = 100;
     owner.next[0][1][1] = 700;
-    kpid_consumer_start(owner.consumer, 0, 1, (const int64_t[]){ 100, 700 });
+    kpid_consumer_start(owner.consumer, 0, 1, (const int64_t[]){100, 700});
     cr_assert(RUN_UNTIL(all_at_end(&owner, 2), LONG_MS));
     cr_assert_eq(owner.n[0][0][1], seen + 1900);
     cr_assert_eq(owner.n_faults, 0, "%s", owner.fault);
@@ -427,7 +431,10 @@ static void two_members(const char *assignor)
     for (int32_t p = 0; p < PARTITIONS; p++)
         expected += second.ours[0][p] ? 210 : 0;
     cr_assert(RUN_UNTIL(second.n_all == expected, LONG_MS));
-    cr_assert(RUN_UNTIL(first.n_all + second.n_all == 800 + expected + (4 - expected / 210) * 10, LONG_MS));
+    cr_assert(RUN_UNTIL(first.n_all + second.n_all == 800 + expected + (4 - expected / 210) * 10, LONG_MS),
+              "%llu %llu %llu; %d %d %d; %s; %s", (unsigned long long)first.n_all,
+              (unsigned long long)second.n_all, (unsigned long long)expected, first.n_assigned,
+              first.n_revoked, second.n_assigned, first.fault, second.fault);
     /* The second leaves: its shards come back. */
     cr_assert_lt(owner_close(&second), 2000);
     cr_assert(RUN_UNTIL(first.n_assigned - first.n_revoked == 5 && all_at_end(&first, PARTITIONS), LONG_MS));
@@ -551,7 +558,7 @@ Test(kafka, opening_does_not_wait_for_brokers)
     cr_assert_lt(now_ms() - start_ms, 500);
     int64_t last_ms = now_ms(), longest_ms = 0;
     while (now_ms() < start_ms + 1500) {
-        event_base_loopexit(base, &(struct timeval){ 0, 10000 });
+        event_base_loopexit(base, &(struct timeval){0, 10000});
         event_base_dispatch(base);
         longest_ms = now_ms() - last_ms > longest_ms ? now_ms() - last_ms : longest_ms;
         last_ms = now_ms();
@@ -580,7 +587,7 @@ Test(kafka, an_offset_outside_the_log_is_said)
     cr_assert_eq(owner.n[1][0][0], 0);
     cr_assert(!status(&owner, 1, 0, 0).at_end);
     owner.next[1][0][0] = 15;
-    kpid_consumer_start(owner.consumer, 1, 0, (const int64_t[]){ 15 });
+    kpid_consumer_start(owner.consumer, 1, 0, (const int64_t[]){15});
     cr_assert(RUN_UNTIL(all_at_end(&owner, 1), LONG_MS));
     cr_assert_eq(owner.n[1][0][0], 5);
     owner_close(&owner);
@@ -636,12 +643,12 @@ Test(kafka, being_idle_is_not_taken_for_being_dead)
     cluster_open(1);
     topics_make(1);
     owner_init(&owner);
-    property_add(&owner, "session.timeout.ms", "2000");
+    property_add(&owner, "session.timeout.ms", "6000");
     property_add(&owner, "heartbeat.interval.ms", "500");
-    property_add(&owner, "max.poll.interval.ms", "3000");
+    property_add(&owner, "max.poll.interval.ms", "6000");
     owner_open(&owner);
     cr_assert(RUN_UNTIL(all_at_end(&owner, 1), LONG_MS));
-    cr_assert(!RUN_UNTIL(owner.n_revoked > 0 || owner.n_faults > 0, 6000), "%s", owner.fault);
+    cr_assert(!RUN_UNTIL(owner.n_revoked > 0 || owner.n_faults > 0, 9000), "%s", owner.fault);
     owner_close(&owner);
     cluster_close();
 }
@@ -651,11 +658,11 @@ Test(kafka, settings_that_cannot_hold_are_refused_with_a_reason)
     static const struct {
         const char *key, *value, *says;
     } bad[] = {
-        { "enable.auto.commit", "true", "enable.auto.commit must stay false" },
-        { "auto.offset.reset", "latest", "auto.offset.reset must stay error" },
-        { "group.id", "x", "kafka.group" },
-        { "no.such.thing", "1", "no.such.thing" },
-        { "session.timeout.ms", "soon", "session.timeout.ms" },
+        {"enable.auto.commit", "true", "enable.auto.commit must stay false"},
+        {"auto.offset.reset", "latest", "auto.offset.reset must stay error"},
+        {"group.id", "x", "kafka.group"},
+        {"no.such.thing", "1", "no.such.thing"},
+        {"session.timeout.ms", "soon", "session.timeout.ms"},
     };
     cluster_open(1);
     for (size_t i = 0; i < KPID_COUNT_OF(bad); i++) {
