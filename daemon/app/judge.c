@@ -179,7 +179,11 @@ void kpid_judge(struct kpid_evaluator *ev, const struct occasion *o, const struc
         struct slot *slot = slot_make(&ev->alerts, ev->key.data, ev->key.len);
         struct kpid_alert before = slot->alert;
         slot->round = ev->round;
-        size_t n = kpid_alert_judge(ev->model, o->kpi, r, &slot->alert, snapshot, &judgement, steps);
+        size_t n;
+        /* A run over many quiet spans may have more steps than fit: the next call goes on where this one stopped. */
+        while ((n = kpid_alert_judge(ev->model, o->kpi, r, &slot->alert, snapshot, &judgement, steps)) ==
+               KPID_TRANSITIONS_MAX)
+            tell(ev, o->kpi, slot, steps, n);
         /* judged_ms moves at every boundary; the window's own progress tells it, so it alone is not stored. data_ms
          * matters after a restart only to rules that have no_data. */
         before.judged_ms = slot->alert.judged_ms;
