@@ -1,6 +1,5 @@
 /* Pratt parser of event expressions. Binding powers: or 1, and 2, not 3, comparisons and in 4, + - 5, * / 6,
  * sign 7. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,18 +21,6 @@ struct parser {
 };
 
 static int expression_read(struct parser *p, int power);
-
-void kpid_parse_fault(struct kpid_loader *loader, const struct kpid_parse *parse, size_t offset,
-                      const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    kpid_fault_add(&loader->faults, kpid_yaml_place_in(&loader->tree, parse->node, offset), "%s: %s",
-                   parse->what, text);
-}
 
 static int fail(struct parser *p, size_t at, const char *error, const char *advice)
 {
@@ -387,15 +374,4 @@ void kpid_expr_parse(struct kpid_loader *loader, uint32_t source, const struct k
     }
     loader->parses = kpid_realloc(loader->parses, (loader->n_parses + 1) * sizeof(struct kpid_parse *));
     loader->parses[loader->n_parses++] = parse;
-}
-
-void kpid_parses_free(struct kpid_loader *loader)
-{
-    for (size_t i = 0; i < loader->n_parses; i++) {
-        free(loader->parses[i]->offsets);
-        free(loader->parses[i]);
-    }
-    free(loader->parses);
-    loader->parses = NULL;
-    loader->n_parses = 0;
 }

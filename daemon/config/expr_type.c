@@ -1,4 +1,6 @@
 /* Kinds, scales and dimensions of parsed expressions; interning of types. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,18 @@ struct typing {
     struct kpid_source *source;
     uint8_t *kinds, *depths;
 };
+
+void kpid_parse_fault(struct kpid_loader *loader, const struct kpid_parse *parse, size_t offset,
+                      const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    kpid_fault_add(&loader->faults, kpid_yaml_place_in(&loader->tree, parse->node, offset), "%s: %s",
+                   parse->what, text);
+}
 
 static bool fault(struct typing *t, int index, const char *error, const char *advice)
 {
@@ -264,4 +278,15 @@ void kpid_exprs_type(struct kpid_loader *loader)
     kpid_exprs_infer(loader);
     for (size_t i = 0; i < loader->n_parses; i++)
         parse_type(loader, loader->parses[i]);
+}
+
+void kpid_parses_free(struct kpid_loader *loader)
+{
+    for (size_t i = 0; i < loader->n_parses; i++) {
+        free(loader->parses[i]->offsets);
+        free(loader->parses[i]);
+    }
+    free(loader->parses);
+    loader->parses = NULL;
+    loader->n_parses = 0;
 }

@@ -13,9 +13,10 @@ static bool has_quantiles(const struct kpid_agg *agg)
     return agg->part("p50", 3) >= KPID_PART_P;
 }
 
-/* The one key of the map that names an aggregation; NULL: a fault. */
+/* The one key of the map that names an aggregation; NULL: a fault, unless an unknown key may have been meant.
+ */
 static const struct kpid_agg *agg_find(struct kpid_loader *loader, const struct kpid_measure *measure,
-                                       const struct kpid_yaml *map, size_t *ret_index)
+                                       const struct kpid_yaml *map, bool misspelt, size_t *ret_index)
 {
     const struct kpid_agg *ret = NULL;
     for (size_t i = 0; i < map->n; i++) {
@@ -32,7 +33,7 @@ static const struct kpid_agg *agg_find(struct kpid_loader *loader, const struct 
             *ret_index = i;
         }
     }
-    if (!ret) {
+    if (!ret && !misspelt) {
         struct kpid_buf names = KPID_BUF_INIT;
         const struct kpid_agg *agg;
         for (size_t i = 0; (agg = kpid_agg_at(i)); i++)
@@ -44,14 +45,17 @@ static const struct kpid_agg *agg_find(struct kpid_loader *loader, const struct 
     return ret;
 }
 
-static void keys_check(struct kpid_loader *loader, const struct kpid_yaml *map)
+/* True if all keys are known. */
+static bool keys_check(struct kpid_loader *loader, const struct kpid_yaml *map)
 {
     struct kpid_names names = {0};
     const struct kpid_agg *agg;
+    size_t before = loader->faults.n_errors;
     for (size_t i = 0; (agg = kpid_agg_at(i)); i++)
         kpid_names_add(&names, agg->name);
     kpid_settings_check_keys(loader, "measures.*", map, &names);
     kpid_names_release(&names);
+    return loader->faults.n_errors == before;
 }
 
 static void error_load(struct kpid_loader *loader, struct kpid_measure *measure, const struct kpid_yaml *map)
@@ -146,9 +150,9 @@ static void measure_load(struct kpid_loader *loader, size_t index, struct kpid_y
     kpid_want_name(loader, key, false, "measure");
     if (!kpid_want_map(loader, map, key->text))
         return;
-    keys_check(loader, map);
+    bool known = keys_check(loader, map);
     bool has_source = source_want(loader, measure, map);
-    measure->agg = agg_find(loader, measure, map, &at);
+    measure->agg = agg_find(loader, measure, map, !known, &at);
     by_load(loader, index, map);
     struct kpid_yaml *where = kpid_yaml_get(map, "where");
     if (has_source && where)

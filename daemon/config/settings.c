@@ -152,6 +152,14 @@ void kpid_settings_read(struct kpid_loader *loader, const char *section, const s
     }
 }
 
+static bool name_listed(const struct kpid_names *names, const char *name)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (strcmp(names->at[i], name) == 0)
+            return true;
+    return false;
+}
+
 void kpid_settings_check_keys(struct kpid_loader *loader, const char *section, const struct kpid_yaml *map,
                               const struct kpid_names *more)
 {
@@ -161,12 +169,10 @@ void kpid_settings_check_keys(struct kpid_loader *loader, const char *section, c
         if (strcmp(setting->section, section) == 0)
             kpid_names_add(&names, setting->key);
     for (size_t i = 0; more && i < more->n; i++)
-        kpid_names_add(&names, more->at[i]);
+        if (!name_listed(&names, more->at[i]))
+            kpid_names_add(&names, more->at[i]);
     for (size_t i = 0; i < map->n; i++) {
-        size_t j = 0;
-        while (j < names.n && strcmp(names.at[j], map->keys[i]->text) != 0)
-            j++;
-        if (j < names.n)
+        if (name_listed(&names, map->keys[i]->text))
             continue;
         kpid_fault_add(&loader->faults, map->keys[i]->place, "unknown key `%s`", map->keys[i]->text);
         kpid_fault_advise_names(&loader->faults, map->keys[i]->text, "keys here", &names);

@@ -240,14 +240,20 @@ static void bytes_find(struct kpid_yaml_tree *tree)
                 lines = kpid_realloc(lines, n * 2 * sizeof *lines);
             lines[n++] = i + 1;
         }
+    struct kpid_place place = {1,
+                               1}; /* of `at`: nodes come in order, so the walk goes on from the last one */
+    size_t at = lines[0];
     for (size_t i = 0; i < tree->n_all; i++) {
         struct kpid_yaml *node = tree->all[i];
         if (node->place.line > n) {
             node->at = tree->len;
             continue;
         }
-        size_t at = lines[node->place.line - 1];
-        for (uint32_t column = 1; column < node->place.column && at < tree->len; column++)
+        if (node->place.line != place.line || node->place.column < place.column) {
+            place = (struct kpid_place){node->place.line, 1};
+            at = lines[place.line - 1];
+        }
+        for (; place.column < node->place.column && at < tree->len; place.column++)
             do
                 at++;
             while (at < tree->len && ((unsigned char)tree->text[at] & 0xC0) == 0x80);
