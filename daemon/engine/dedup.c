@@ -17,6 +17,7 @@
 #define SLICES          64   /* a horizon */
 #define SWEEP_STEPS     16   /* a call: a pass over the table takes 1/15 of the marks that fill it */
 #define SWEEP_STEPS_MAX 1024 /* when tags run short */
+#define LOAD_AHEAD      12 /* marks whose slots are fetched while others are put: halves the time of a load */
 #define TAGS_SHORT      256
 #define PIECE_MARKS     7680 /* 60 KiB: less than a page of state */
 
@@ -36,7 +37,7 @@ struct kpid_dedup {
     struct kpid_dedup_table table;
     struct slice slices[KPID_TAG_MAX + 1]; /* by tag; 0 is none */
     uint16_t order[KPID_TAG_MAX];          /* living tags by time */
-    unsigned n_order, n_dead;
+    unsigned n_order;
     uint64_t passes; /* of the sweep, when tags were last set free */
     int64_t horizon_ms, width_ms;
     size_t max_bytes, fresh_bytes;
@@ -100,7 +101,7 @@ static void oldest_drop(struct kpid_dedup *dedup)
     slice->state = TAG_DEAD;
     slice->dead_pass = dedup->table.passes;
     dedup->table.live[tag] = false;
-    dedup->n_dead++;
+    dedup->table.n_dead++;
     dedup->n_order--;
     memmove(dedup->order, dedup->order + 1, dedup->n_order * sizeof(dedup->order[0]));
 }
@@ -116,8 +117,8 @@ static void oldest_cut(struct kpid_dedup *dedup)
 
 static void sweep(struct kpid_dedup *dedup)
 {
-    bool tags_short = KPID_TAG_MAX - dedup->n_order - dedup->n_dead < TAGS_SHORT;
-    if (dedup->n_dead == 0)
+    bool tags_short = KPID_TAG_MAX - dedup->n_order - dedup->table.n_dead < TAGS_SHORT;
+    if (dedup->table.n_dead == 0)
         return;
     kpid_dedup_table_sweep(&dedup->table, tags_short ? SWEEP_STEPS_MAX : SWEEP_STEPS);
     if (dedup->table.passes == dedup->passes)
@@ -128,7 +129,7 @@ static void sweep(struct kpid_dedup *dedup)
         if (slice->state == TAG_DEAD &&
             slice->dead_pass + 2 <= dedup->passes) { /* one whole pass lies between */
             slice->state = TAG_FREE;
-            dedup->n_dead--;
+            dedup->table.n_dead--;
         }
     }
 }
@@ -149,9 +150,10 @@ static unsigned order_find(const struct kpid_dedup *dedup, int64_t index)
 
 static unsigned tag_take(struct kpid_dedup *dedup)
 {
-    if (dedup->n_order + dedup->n_dead == KPID_TAG_MAX && dedup->n_order > 0)
+    if (dedup->n_order + dedup->table.n_dead == KPID_TAG_MAX && dedup->n_order > 0)
         return 0;
-    while (dedup->n_order + dedup->n_dead == KPID_TAG_MAX) /* nothing lives at all: wait for the sweep */
+    while (dedup->n_order + dedup->table.n_dead ==
+           KPID_TAG_MAX) /* nothing lives at all: wait for the sweep */
         sweep(dedup);
     unsigned tag = 1;
     while (dedup->slices[tag].state != TAG_FREE)
@@ -322,6 +324,10 @@ bool kpid_dedup_load(struct kpid_dedup *dedup, int64_t slice_start_ms, const voi
         dedup->highest_ms = end_ms - 1;
     int64_t index = index_of(dedup, end_ms - 1);
     while (in.at < in.end) {
+        if (in.end - in.at > 8 * LOAD_AHEAD) {
+            struct kpid_unpack ahead = {in.at + 8 * LOAD_AHEAD, in.end, false};
+            kpid_dedup_table_prefetch(&dedup->table, kpid_unpack_fixed64(&ahead));
+        }
         struct slice *slice = mark_put(dedup, kpid_unpack_fixed64(&in), index);
         if (slice != NULL && slice->stored_ms > slice_start_ms)
             slice->stored_ms = slice_start_ms;

@@ -8,8 +8,8 @@
  * So a mark takes 8 bytes with all 64 bits of its hash. In a segment a word's home slot rises with its hash,
  * and words stand in ascending order at or behind their homes without a gap between (ordered linear probing,
  * Amble and Knuth 1974; no wrapping, a pad at the end instead). Looking up an absent hash stops at the first
- * greater one: some seven words in one or two cache lines even at 11/12 full. Segments grow one by one by
- * 1/7, so no step is large.
+ * greater one: some four words in one or two cache lines even at 5/6 full. Segments grow one by one by
+ * 1/8, so no step is large.
  *
  * A slice dies by its tag: `live[tag]` is false from then on, its words count as absent, are overwritten by
  * what comes and swept away little by little. A tag may be used again after two passes of the sweep.
@@ -31,6 +31,7 @@ struct kpid_dedup_segment {
 struct kpid_dedup_table {
     struct kpid_dedup_segment segments[KPID_SEGMENTS];
     bool live[KPID_TAG_MAX + 1];
+    unsigned n_dead; /* tags whose words may still be there; kept by the caller, as `live` is */
     uint32_t sweep_segment, sweep_slot;
     uint64_t passes; /* of the sweep over the whole table */
     size_t bytes;    /* heap of all segments */
@@ -43,6 +44,8 @@ enum kpid_dedup_put {
 };
 
 void kpid_dedup_table_release(struct kpid_dedup_table *table);
+/* Has the hash's slot brought near: it will be looked for soon. */
+void kpid_dedup_table_prefetch(const struct kpid_dedup_table *table, uint64_t hash);
 /* Tag of a live mark, 0 when there is none. */
 unsigned kpid_dedup_table_find(const struct kpid_dedup_table *table, uint64_t hash);
 enum kpid_dedup_put kpid_dedup_table_put(struct kpid_dedup_table *table, uint64_t hash, unsigned tag,
