@@ -246,8 +246,11 @@ void kpid_refetcher_close(struct kpid_consumer *consumer, int64_t deadline_ms)
     struct kpid_refetcher *refetcher = consumer->refetcher;
     if (refetcher == NULL)
         return;
-    while (refetcher->first != NULL)
-        answer(refetcher, refetcher->first, NULL);
+    for (struct request *request; (request = refetcher->first) != NULL;) {
+        stop(refetcher, request);
+        refetcher->first = request->next;
+        free(request); /* the owner, on his way out, is not called any more */
+    }
     event_free(refetcher->timer);
     if (refetcher->client != NULL) {
         event_free(refetcher->wake);

@@ -77,8 +77,8 @@ bool kpid_consumer_status(const struct kpid_consumer *consumer, uint32_t source,
 const char *kpid_consumer_cluster(const struct kpid_consumer *consumer);
 
 /* Fetches one record again (dead letters after a restart, witnesses): calls done once, later, with the record or NULL
- * if the log does not have it, its leader was silent for 5 s, or the consumer is closed. KPID_OFFSET_BEGINNING: the
- * first record that the log still has. */
+ * if the log does not have it or its leader was silent for 5 s. KPID_OFFSET_BEGINNING: the first record that the log
+ * still has. Closing calls nothing; what `ctx` holds stays the owner's. */
 typedef void kpid_refetched(void *ctx, const struct kpid_record *record);
 void kpid_consumer_refetch(struct kpid_consumer *consumer, uint32_t source, uint32_t topic, int32_t partition,
                            int64_t offset, kpid_refetched *done, void *ctx);

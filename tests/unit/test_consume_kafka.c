@@ -506,7 +506,10 @@ Test(kafka, fetches_single_records_again)
     cr_assert(RUN_UNTIL(owner.n_refetched == 64, LONG_MS));
     cr_assert_lt(now_ms() - start_ms, 7000);
     cr_assert_eq(owner.n_null, 3);
-    /* What was not answered before the end is answered with nothing. */
+    kpid_consumer_refetch(owner.consumer, 0, 0, 0, KPID_OFFSET_BEGINNING, on_refetched, &owner);
+    cr_assert(RUN_UNTIL(owner.n_refetched == 65, LONG_MS));
+    cr_assert_eq(owner.refetched, 0);
+    /* Closing calls nobody. */
     kpid_consumer_refetch(owner.consumer, 0, 0, 0, 5, on_refetched, &owner);
     cr_assert_lt(owner_close(&owner), 2000);
     cr_assert_eq(owner.n_refetched, 65);
