@@ -54,7 +54,7 @@ class RealData(harness.TestCase):
                     return not result[0][1]
 
                 try:
-                    harness.wait_for(right, 90, "the figures of the tables")
+                    harness.wait_for(right, 240, "the figures of the tables")
                 except AssertionError:
                     pass
                 figures, wrong = result[0]

@@ -11,7 +11,7 @@
 
 #define TOPICS     2
 #define PARTITIONS 4
-#define LONG_MS    30000
+#define LONG_MS    120000
 
 static char *shop_topics[] = {(char *)"orders", (char *)"payments"};
 static char *web_topics[] = {(char *)"visits"};
