@@ -1,5 +1,4 @@
-/* What decoding is measured against: the same bytes through the bare libraries, every value looked at, none
- * kept. */
+/* What decoding is measured against: the bare libraries over the same bytes; values looked at, none kept. */
 #ifndef BENCH_DECODE_BARE_H
 #define BENCH_DECODE_BARE_H
 
@@ -10,8 +9,7 @@
 extern "C" {
 #endif
 
-/* simdjson on-demand: copy to a padded buffer, then over all keys, strings and numbers. Returns a checksum.
- */
+/* simdjson on-demand: copy to a padded buffer, then over all keys and values. Returns a checksum. */
 uint64_t bare_json(const char *bytes, size_t len);
 
 /* msgpack-c's unpack template with callbacks that only make a tagged value. Returns a checksum. */

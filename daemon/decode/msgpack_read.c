@@ -101,18 +101,19 @@ static inline int unpack_on_false(struct unpack_user *user, struct unpack_item *
     return unpack_set(ret, KPID_TAG_BOOL, 0, 0);
 }
 
+/* Of an empty one the template's `bytes` may be any address, or none. */
 static inline int unpack_on_str(struct unpack_user *user, const char *base, const char *bytes, unsigned len,
                                 struct unpack_item *ret)
 {
-    (void)user, (void)base;
-    return unpack_set(ret, KPID_TAG_STRING, (uintptr_t)bytes, len);
+    (void)user;
+    return unpack_set(ret, KPID_TAG_STRING, (uintptr_t)(len > 0 ? bytes : base), len);
 }
 
 static inline int unpack_on_bin(struct unpack_user *user, const char *base, const char *bytes, unsigned len,
                                 struct unpack_item *ret)
 {
-    (void)user, (void)base;
-    return unpack_set(ret, KPID_TAG_BINARY, (uintptr_t)bytes, len);
+    (void)user;
+    return unpack_set(ret, KPID_TAG_BINARY, (uintptr_t)(len > 0 ? bytes : base), len);
 }
 
 /* The type byte is counted; a length of 2^32 - 1 wraps to none at all. */
@@ -181,10 +182,10 @@ static int unpack_on_map(struct unpack_user *user, unsigned n, struct unpack_ite
     return unpack_set(ret, KPID_TAG_MAP, (uintptr_t)node, 0);
 }
 
-/* An item as a token. For an empty string the template's position may be any, so it is not kept. */
+/* An item as a token. */
 static int token_set(struct kpid_token *token, uint64_t word, uint32_t len, uint32_t tag)
 {
-    const char *str = len > 0 ? (const char *)(uintptr_t)word : "";
+    const char *str = (const char *)(uintptr_t)word;
     token->tag = (uint8_t)tag;
     token->frac = 0;
     token->len = len;

@@ -55,12 +55,13 @@ static inline uint32_t kpid_word_place(uint64_t head, uint64_t tail, size_t len)
     return (uint32_t)(((head ^ (tail * 3) ^ len) * 0x9e3779b97f4a7c15u) >> 32);
 }
 
-/* The number of a word, -1: not in the set. head and tail are the word's. */
-static inline int32_t kpid_words_look(const struct kpid_words *words, const char *text, size_t len,
-                                      uint64_t head, uint64_t tail)
+/* The number of a word, -1: not in the set. `end`: how far may be read, at least text + len. */
+static inline int32_t kpid_words_find(const struct kpid_words *words, const char *text, size_t len,
+                                      const char *end)
 {
     if (words->n == 0)
         return -1;
+    uint64_t head = kpid_word_head(text, len, end), tail = kpid_word_tail(text, len);
     for (uint32_t i = kpid_word_place(head, tail, len);; i++) {
         const struct kpid_word *word = &words->places[i & words->mask];
         if (!word->text)
@@ -69,13 +70,6 @@ static inline int32_t kpid_words_look(const struct kpid_words *words, const char
             (len <= 16 || memcmp(word->text, text, len) == 0))
             return word->number;
     }
-}
-
-/* The same from the text alone. `end`: how far may be read, at least text + len. */
-static inline int32_t kpid_words_find(const struct kpid_words *words, const char *text, size_t len,
-                                      const char *end)
-{
-    return kpid_words_look(words, text, len, kpid_word_head(text, len, end), kpid_word_tail(text, len));
 }
 
 #endif
