@@ -182,18 +182,35 @@ void kpid_quantile_add(struct kpid_quantile *q, const struct kpid_quantile_scale
         side_add(side, index, 1);
 }
 
-static void side_merge(struct kpid_quantile_side *into, const struct kpid_quantile_side *from)
+/* Adds `from`'s counters to `into`'s, which cover them. */
+static void counts_merge(struct kpid_quantile_side *into, const struct kpid_quantile_side *from)
 {
-    int32_t top, top_into;
-    if (!side_top(from, &top))
-        return;
-    uint64_t collapsed = from->collapsed; /* already in its lowest bucket; counted again if that one moves */
-    if (side_top(into, &top_into) && top_into > top)
-        top = top_into;
-    int32_t low = top - (BUCKETS_MAX - 1);
-    side_collapse(into, low);
+    uint32_t shift = (uint32_t)(from->first - into->first), carry = 0;
+    if (into->width == 2 && from->width == 2) { /* the common case, in two loops that a compiler vectorises */
+        uint16_t *a = (uint16_t *)into->counts + shift;
+        const uint16_t *b = from->counts;
+        for (uint32_t i = 0; i < from->len; i++)
+            carry |= (uint32_t)a[i] + b[i];
+        if (carry <= UINT16_MAX) {
+            for (uint32_t i = 0; i < from->len; i++)
+                a[i] = (uint16_t)(a[i] + b[i]);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < from->len; i++) {
+        uint64_t count = count_get(from, i);
+        if (count != 0)
+            side_count_add(into, from->first + (int32_t)i, count);
+    }
+}
+
+/* Adds `from` to `into` where its buckets below `low` collapse. Returns how many values that were. */
+static uint64_t counts_merge_collapsed(struct kpid_quantile_side *into, const struct kpid_quantile_side *from,
+                                       int32_t low)
+{
     uint64_t moved = 0;
-    for (uint32_t i = from->len; i > 0; i--) { /* from the top, so that the run below is known at once */
+    for (uint32_t i = from->len; i > 0;
+         i--) { /* from the top, so that the run is as long as needed at once */
         uint64_t count = count_get(from, i - 1);
         int32_t index = from->first + (int32_t)(i - 1);
         if (count == 0)
@@ -205,7 +222,28 @@ static void side_merge(struct kpid_quantile_side *into, const struct kpid_quanti
         side_cover(into, index);
         side_count_add(into, index, count);
     }
-    into->collapsed += moved > 0 ? moved : collapsed;
+    return moved;
+}
+
+static void side_merge(struct kpid_quantile_side *into, const struct kpid_quantile_side *from)
+{
+    int32_t top, top_into;
+    uint64_t moved = 0;
+    if (!side_top(from, &top))
+        return;
+    if (side_top(into, &top_into) && top_into > top)
+        top = top_into;
+    int32_t low = top - (BUCKETS_MAX - 1);
+    side_collapse(into, low);
+    if (from->first >= low) {
+        side_cover(into, from->first);
+        side_cover(into, from->first + (int32_t)from->len - 1);
+        counts_merge(into, from);
+    } else {
+        moved = counts_merge_collapsed(into, from, low);
+    }
+    /* What was collapsed before lies in the lowest bucket: it is among what moved, or still there. */
+    into->collapsed += moved > 0 ? moved : from->collapsed;
 }
 
 void kpid_quantile_merge(struct kpid_quantile *into, const struct kpid_quantile *from)

@@ -145,7 +145,9 @@ int kpid_decimal_compare(struct kpid_decimal a, struct kpid_decimal b)
         return -kpid_decimal_compare(b, a);
     kpid_i128 scaled;
     unsigned up = (unsigned)(b.scale - a.scale);
-    if (up > 0 && a.m != 0) {
+    if (up < KPID_POWER_LOW && (int64_t)a.m == a.m) { /* 63 bits by 60: nothing to check */
+        a.m *= (int64_t)kpid_power_of_ten(up);
+    } else if (a.m != 0) {
         /* What leaves 128 bits is further from zero than anything b can be. */
         if (up > KPID_POWER_MAX || __builtin_mul_overflow(a.m, (kpid_i128)kpid_power_of_ten(up), &scaled))
             return a.m < 0 ? -1 : 1;
