@@ -157,12 +157,13 @@ static void measure_load(struct kpid_loader *loader, size_t index, struct kpid_y
     struct kpid_yaml *where = kpid_yaml_get(map, "where");
     if (has_source && where)
         kpid_expr_parse(loader, measure->source, where, KPID_WANT_CONDITION, "where", &measure->where);
+    if (!has_source)
+        measure->agg = NULL; /* formulas pass over it without a fault of their own */
     if (!measure->agg)
         return;
     measure->is_clock = strcmp(measure->agg->name, "clock") == 0;
     error_load(loader, measure, map);
-    if (has_source)
-        input_load(loader, measure, map->keys[at], map->items[at]);
+    input_load(loader, measure, map->keys[at], map->items[at]);
 }
 
 void kpid_measures_load(struct kpid_loader *loader, struct kpid_yaml *map)

@@ -1,6 +1,7 @@
 /*
- * Configurations out of order: whatever the text, the loader gives a model without fault or faults without a model,
- * each fault inside the text and with advice. The seed is conf/kpid.yaml, so mutations reach every part.
+ * Configurations out of order: whatever the text, the loader gives a model without fault or faults without a
+ * model, each fault inside the text and with advice. The seed is conf/kpid.yaml, so mutations reach every
+ * part.
  *
  *     fuzz_config                  a fixed number of mutations, the same each time
  *     fuzz_config N SEED           N mutations from another seed
@@ -60,10 +61,61 @@ static size_t splice(char *text, size_t len, size_t size, size_t at, size_t old,
 static size_t mutate(char *text, size_t len, size_t size)
 {
     static const char *const words[] = {
-        "[", "]", "{", "}", ": ", ",", "\"", "'", "\n", "  ", "- ", "&a ", "*a", "#", "|\n", ">\n", "~", "null", "\\x00",
-        "${", "}", "(", ")", "==", " in [1]", "not ", "and ", "exists(", "day(ts, \"", "48h", "1e30", "-", "*", "/", "%",
-        "99999999999999999999", "Asia/Kolkata", "all", "day", "{ rolling: 7m }", "orders", "visitors", "conversion",
-        "processing.p99", "by:", "where:", "clock:", "target:", "alert:", "\xff", "字", "\t", "0x10", "inf", "nan",
+        "[",
+        "]",
+        "{",
+        "}",
+        ": ",
+        ",",
+        "\"",
+        "'",
+        "\n",
+        "  ",
+        "- ",
+        "&a ",
+        "*a",
+        "#",
+        "|\n",
+        ">\n",
+        "~",
+        "null",
+        "\\x00",
+        "${",
+        "}",
+        "(",
+        ")",
+        "==",
+        " in [1]",
+        "not ",
+        "and ",
+        "exists(",
+        "day(ts, \"",
+        "48h",
+        "1e30",
+        "-",
+        "*",
+        "/",
+        "%",
+        "99999999999999999999",
+        "Asia/Kolkata",
+        "all",
+        "day",
+        "{ rolling: 7m }",
+        "orders",
+        "visitors",
+        "conversion",
+        "processing.p99",
+        "by:",
+        "where:",
+        "clock:",
+        "target:",
+        "alert:",
+        "\xff",
+        "字",
+        "\t",
+        "0x10",
+        "inf",
+        "nan",
     };
     char piece[256];
     for (uint32_t i = 1 + random_below(6); i > 0 && len > 0; i--) {
