@@ -33,37 +33,43 @@ struct walk {
     bool mismatch;
 };
 
-static struct result node_eval(struct walk *walk, int index);
+static void node_eval(struct walk *walk, int index, struct result *ret);
 static enum kpid_truth node_test(struct walk *walk, int index);
 
-static struct result result_fault(enum kpid_reason reason)
+/* Results are written member by member where the caller wants them: copies of whole ones cost more than the
+ * rest. */
+static void result_fault(struct result *ret, enum kpid_reason reason)
 {
-    return (struct result){.kind = KPID_FAULTY, .reason = (uint16_t)reason};
+    ret->kind = KPID_FAULTY;
+    ret->reason = (uint16_t)reason;
 }
 
-static struct result result_absent(void)
+static void result_number(struct result *ret, kpid_i128 number, uint8_t scale)
 {
-    return (struct result){.kind = KPID_ABSENT};
+    ret->number = number;
+    ret->kind = KPID_NUMBER;
+    ret->scale = scale;
 }
 
-static struct result result_number(kpid_i128 number, uint8_t scale)
-{
-    return (struct result){.number = number, .kind = KPID_NUMBER, .scale = scale};
-}
-
-static struct result field_eval(const struct walk *walk, const struct kpid_node *node)
+static void field_eval(const struct walk *walk, const struct kpid_node *node, struct result *ret)
 {
     assert(node->slot < walk->event->n_values);
     const struct kpid_value *value = &walk->event->values[node->slot];
-    struct result result = {
-        .kind = value->kind, .scale = node->scale, .reason = value->reason, .len = value->len};
+    ret->kind = value->kind;
     switch (value->kind) {
-    case KPID_NUMBER: result.number = value->number; break;
-    case KPID_STRING: result.str = value->str; break;
-    case KPID_BOOL: result.boolean = value->boolean; break;
+    case KPID_NUMBER:
+        ret->number = value->number;
+        ret->scale = node->scale;
+        break;
+    case KPID_STRING:
+        ret->str = value->str;
+        ret->len = value->len;
+        ret->lower = false;
+        break;
+    case KPID_BOOL: ret->boolean = value->boolean; break;
+    case KPID_FAULTY: ret->reason = value->reason; break;
     default: break;
     }
-    return result;
 }
 
 /* What a fault or a missing value in one of two operands makes of the whole: a fault weighs more. */
@@ -73,18 +79,18 @@ static bool operands_bad(const struct result *a, const struct result *b, struct 
     bool absent = false;
     for (size_t i = 0; i < KPID_COUNT_OF(sides); i++) {
         if (sides[i]->kind == KPID_FAULTY) {
-            *ret = *sides[i];
+            result_fault(ret, (enum kpid_reason)sides[i]->reason);
             return true;
         }
         if (sides[i]->kind == KPID_ABSENT) {
             absent = true;
         } else if (sides[i]->kind != KPID_NUMBER) {
-            *ret = result_fault(KPID_REASON_WRONG_TYPE);
+            result_fault(ret, KPID_REASON_WRONG_TYPE);
             return true;
         }
     }
     if (absent)
-        *ret = result_absent();
+        ret->kind = KPID_ABSENT;
     return absent;
 }
 
@@ -97,88 +103,100 @@ static bool align(const struct result *a, uint8_t scale, kpid_i128 *ret)
     return kpid_decimal_rescale(a->number, a->scale, scale, ret);
 }
 
-static struct result sum_eval(const struct kpid_node *node, const struct result *a, const struct result *b)
+/* The operation on two numbers; anything but NONE is the fault. */
+static enum kpid_reason numbers_combine(const struct kpid_node *node, const struct result *a,
+                                        const struct result *b, kpid_i128 *ret)
 {
-    kpid_i128 x, y, sum;
-    if (!align(a, node->scale, &x) || !align(b, node->scale, &y) ||
-        (node->op == KPID_OP_ADD ? __builtin_add_overflow(x, y, &sum) : __builtin_sub_overflow(x, y, &sum)))
-        return result_fault(KPID_REASON_TOO_LARGE);
-    return result_number(sum, node->scale);
-}
-
-static struct result product_eval(const struct kpid_node *node, const struct result *a,
-                                  const struct result *b)
-{
-    kpid_i128 product;
-    if (__builtin_mul_overflow(a->number, b->number, &product) ||
-        !kpid_decimal_rescale(product, (uint8_t)(a->scale + b->scale), node->scale, &product))
-        return result_fault(KPID_REASON_TOO_LARGE);
-    return result_number(product, node->scale);
-}
-
-static struct result quotient_eval(const struct kpid_node *node, const struct result *a,
-                                   const struct result *b)
-{
-    kpid_i128 quotient;
-    if (b->number == 0)
-        return result_fault(KPID_REASON_DIVISION);
-    if (!kpid_decimal_divide((struct kpid_decimal){a->number, a->scale},
-                             (struct kpid_decimal){b->number, b->scale}, node->scale, &quotient))
-        return result_fault(KPID_REASON_TOO_LARGE);
-    return result_number(quotient, node->scale);
-}
-
-static struct result arithmetic_eval(struct walk *walk, const struct kpid_node *node)
-{
-    struct result a = node_eval(walk, node->a), bad;
-    struct result b = node->op == KPID_OP_NEG ? result_number(0, a.scale) : node_eval(walk, node->b);
-    if (operands_bad(&a, &b, &bad))
-        return bad;
+    kpid_i128 x, y;
+    bool fits;
     switch (node->op) {
-    case KPID_OP_MUL: return product_eval(node, &a, &b);
-    case KPID_OP_DIV: return quotient_eval(node, &a, &b);
-    case KPID_OP_NEG: return sum_eval(node, &b, &a);
-    default: return sum_eval(node, &a, &b);
+    case KPID_OP_MUL:
+        fits = !__builtin_mul_overflow(a->number, b->number, &x) &&
+               kpid_decimal_rescale(x, (uint8_t)(a->scale + b->scale), node->scale, ret);
+        break;
+    case KPID_OP_DIV:
+        if (b->number == 0)
+            return KPID_REASON_DIVISION;
+        fits = kpid_decimal_divide((struct kpid_decimal){a->number, a->scale},
+                                   (struct kpid_decimal){b->number, b->scale}, node->scale, ret);
+        break;
+    case KPID_OP_ADD:
+        fits = align(a, node->scale, &x) && align(b, node->scale, &y) && !__builtin_add_overflow(x, y, ret);
+        break;
+    case KPID_OP_SUB:
+        fits = align(a, node->scale, &x) && align(b, node->scale, &y) && !__builtin_sub_overflow(x, y, ret);
+        break;
+    default: /* KPID_OP_NEG */
+        fits = align(a, node->scale, &x) && !__builtin_sub_overflow((kpid_i128)0, x, ret);
+        break;
     }
+    return fits ? KPID_REASON_NONE : KPID_REASON_TOO_LARGE;
 }
 
-static struct result day_eval(struct walk *walk, const struct kpid_node *node)
+static void arithmetic_eval(struct walk *walk, const struct kpid_node *node, struct result *ret)
 {
-    struct result t = node_eval(walk, node->a), bad;
+    struct result a, b;
+    node_eval(walk, node->a, &a);
+    if (node->op != KPID_OP_NEG)
+        node_eval(walk, node->b, &b);
+    if (operands_bad(&a, node->op == KPID_OP_NEG ? &a : &b, ret))
+        return;
+    enum kpid_reason reason = numbers_combine(node, &a, &b, &ret->number);
+    if (reason != KPID_REASON_NONE) {
+        result_fault(ret, reason);
+        return;
+    }
+    ret->kind = KPID_NUMBER;
+    ret->scale = node->scale;
+}
+
+static void day_eval(struct walk *walk, const struct kpid_node *node, struct result *ret)
+{
+    struct result t;
     kpid_i128 ms;
-    if (operands_bad(&t, &t, &bad))
-        return bad;
-    if (!align(&t, 0, &ms) || ms > INT64_MAX - DAY_MS || ms < INT64_MIN + DAY_MS)
-        return result_fault(KPID_REASON_TIME_RANGE);
+    node_eval(walk, node->a, &t);
+    if (operands_bad(&t, &t, ret))
+        return;
+    if (!align(&t, 0, &ms) || ms > INT64_MAX - DAY_MS || ms < INT64_MIN + DAY_MS) {
+        result_fault(ret, KPID_REASON_TIME_RANGE);
+        return;
+    }
     int64_t local =
         (int64_t)ms + (node->zone != NULL ? kpid_zone_offset(node->zone, (int64_t)ms) * 1000LL : 0);
-    return result_number(local / DAY_MS - (local % DAY_MS < 0), 0);
+    result_number(ret, local / DAY_MS - (local % DAY_MS < 0), 0);
 }
 
-static struct result node_eval(struct walk *walk, int index)
+static void node_eval(struct walk *walk, int index, struct result *ret)
 {
     const struct kpid_node *node = &walk->nodes[index];
-    struct result result;
     switch ((enum kpid_op)node->op) {
-    case KPID_OP_FIELD: return field_eval(walk, node);
-    case KPID_OP_NUMBER: return result_number(node->number, node->scale);
-    case KPID_OP_STRING: return (struct result){.str = node->str, .len = node->len, .kind = KPID_STRING};
-    case KPID_OP_BOOL: return (struct result){.boolean = node->boolean, .kind = KPID_BOOL};
+    case KPID_OP_FIELD: field_eval(walk, node, ret); return;
+    case KPID_OP_NUMBER: result_number(ret, node->number, node->scale); return;
+    case KPID_OP_STRING:
+        ret->kind = KPID_STRING;
+        ret->str = node->str;
+        ret->len = node->len;
+        ret->lower = false;
+        return;
+    case KPID_OP_BOOL:
+        ret->kind = KPID_BOOL;
+        ret->boolean = node->boolean;
+        return;
     case KPID_OP_ADD:
     case KPID_OP_SUB:
     case KPID_OP_MUL:
     case KPID_OP_DIV:
-    case KPID_OP_NEG: return arithmetic_eval(walk, node);
-    case KPID_OP_DAY: return day_eval(walk, node);
+    case KPID_OP_NEG: arithmetic_eval(walk, node, ret); return;
+    case KPID_OP_DAY: day_eval(walk, node, ret); return;
     case KPID_OP_LOWER:
-        result = node_eval(walk, node->a);
-        result.lower = result.kind == KPID_STRING;
-        return result;
+        node_eval(walk, node->a, ret);
+        ret->lower = ret->kind == KPID_STRING;
+        return;
     default: break;
     }
-    enum kpid_truth truth = node_test(walk, index);
-    return truth == KPID_UNKNOWN ? result_absent()
-                                 : (struct result){.boolean = truth == KPID_TRUE, .kind = KPID_BOOL};
+    enum kpid_truth truth = node_test(walk, index); /* a condition as a value */
+    ret->kind = truth == KPID_UNKNOWN ? KPID_ABSENT : KPID_BOOL;
+    ret->boolean = truth == KPID_TRUE;
 }
 
 static unsigned char byte_at(const struct result *s, size_t i)
@@ -241,7 +259,9 @@ static enum kpid_truth compare_test(struct walk *walk, const struct kpid_node *n
 {
     if (node->by_type)
         return truth_of((walk->event->type_id == node->type_id) == (node->op == KPID_OP_EQ));
-    struct result a = node_eval(walk, node->a), b = node_eval(walk, node->b);
+    struct result a, b;
+    node_eval(walk, node->a, &a);
+    node_eval(walk, node->b, &b);
     if (a.kind == KPID_ABSENT || b.kind == KPID_ABSENT)
         return KPID_UNKNOWN;
     if (!values_comparable(&a, &b)) {
@@ -268,11 +288,12 @@ static enum kpid_truth in_test(struct walk *walk, const struct kpid_node *node)
         }
         return KPID_FALSE;
     }
-    struct result a = node_eval(walk, node->a);
+    struct result a, item;
+    node_eval(walk, node->a, &a);
     if (a.kind == KPID_ABSENT)
         return KPID_UNKNOWN;
     for (int i = node->list_first; i < node->list_first + node->list_n; i++) {
-        struct result item = node_eval(walk, i);
+        node_eval(walk, i, &item);
         if (!values_comparable(&a, &item))
             continue;
         same_kind = true;
@@ -285,7 +306,9 @@ static enum kpid_truth in_test(struct walk *walk, const struct kpid_node *node)
 
 static enum kpid_truth starts_with_test(struct walk *walk, const struct kpid_node *node)
 {
-    struct result a = node_eval(walk, node->a), b = node_eval(walk, node->b);
+    struct result a, b;
+    node_eval(walk, node->a, &a);
+    node_eval(walk, node->b, &b);
     if (a.kind == KPID_ABSENT || b.kind == KPID_ABSENT)
         return KPID_UNKNOWN;
     if (a.kind != KPID_STRING || b.kind != KPID_STRING) {
@@ -298,7 +321,8 @@ static enum kpid_truth starts_with_test(struct walk *walk, const struct kpid_nod
 /* A bare value as a condition: a boolean says it itself, anything else is of the wrong kind. */
 static enum kpid_truth value_test(struct walk *walk, int index)
 {
-    struct result value = node_eval(walk, index);
+    struct result value;
+    node_eval(walk, index, &value);
     if (value.kind == KPID_ABSENT)
         return KPID_UNKNOWN;
     walk->mismatch |= value.kind != KPID_BOOL;
@@ -318,9 +342,10 @@ static enum kpid_truth both_test(struct walk *walk, const struct kpid_node *node
 static enum kpid_truth node_test(struct walk *walk, int index)
 {
     const struct kpid_node *node = &walk->nodes[index];
+    struct result value;
     enum kpid_truth truth;
     switch ((enum kpid_op)node->op) {
-    case KPID_OP_EXISTS: return truth_of(node_eval(walk, node->a).kind != KPID_ABSENT);
+    case KPID_OP_EXISTS: node_eval(walk, node->a, &value); return truth_of(value.kind != KPID_ABSENT);
     case KPID_OP_NOT:
         truth = node_test(walk, node->a);
         return truth == KPID_UNKNOWN ? truth : truth_of(truth == KPID_FALSE);
@@ -354,7 +379,8 @@ enum kpid_reason kpid_expr_number(const struct kpid_expr *expr, const struct kpi
 {
     assert(expr->n > 0);
     struct walk walk = {.nodes = expr->nodes, .event = event};
-    struct result value = node_eval(&walk, (int)expr->n - 1);
+    struct result value;
+    node_eval(&walk, (int)expr->n - 1, &value);
     *absent = value.kind == KPID_ABSENT;
     switch (value.kind) {
     case KPID_NUMBER: *ret = value.number; return KPID_REASON_NONE;
