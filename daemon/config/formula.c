@@ -46,10 +46,7 @@ static bool part_resolve(struct resolver *r, const struct kpid_formula_text *tex
         return true;
     kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "measure `%s` (%s) has no part `%s`",
                    measure->name, measure->agg->name, part);
-    if (measure->agg->part_names && *measure->agg->part_names)
-        kpid_fault_advise(&r->loader->faults, "its parts are: %s", measure->agg->part_names);
-    else
-        kpid_fault_advise(&r->loader->faults, "it has no parts: write `%s` alone", measure->name);
+    kpid_fault_advise(&r->loader->faults, "its parts are: %s", measure->agg->part_names);
     return false;
 }
 

@@ -57,66 +57,19 @@ static size_t splice(char *text, size_t len, size_t size, size_t at, size_t old,
     return len - old + n;
 }
 
+/* clang-format off */
+static const char *const words[] = {
+    "[", "]", "{", "}", ": ", ",", "\"", "'", "\n", "  ", "- ", "&a ", "*a", "#", "|\n", ">\n", "~",
+    "null", "\\x00", "${", "}", "(", ")", "==", " in [1]", "not ", "and ", "exists(", "day(ts, \"",
+    "48h", "1e30", "-", "*", "/", "%", "99999999999999999999", "Asia/Kolkata", "all", "day",
+    "{ rolling: 7m }", "orders", "visitors", "conversion", "processing.p99", "by:", "where:", "clock:",
+    "target:", "alert:", "\xff", "字", "\t", "0x10", "inf", "nan",
+};
+/* clang-format on */
+
 /* A few changes: a byte, a word of the language, a piece doubled or moved, a line gone, a cut. */
 static size_t mutate(char *text, size_t len, size_t size)
 {
-    static const char *const words[] = {
-        "[",
-        "]",
-        "{",
-        "}",
-        ": ",
-        ",",
-        "\"",
-        "'",
-        "\n",
-        "  ",
-        "- ",
-        "&a ",
-        "*a",
-        "#",
-        "|\n",
-        ">\n",
-        "~",
-        "null",
-        "\\x00",
-        "${",
-        "}",
-        "(",
-        ")",
-        "==",
-        " in [1]",
-        "not ",
-        "and ",
-        "exists(",
-        "day(ts, \"",
-        "48h",
-        "1e30",
-        "-",
-        "*",
-        "/",
-        "%",
-        "99999999999999999999",
-        "Asia/Kolkata",
-        "all",
-        "day",
-        "{ rolling: 7m }",
-        "orders",
-        "visitors",
-        "conversion",
-        "processing.p99",
-        "by:",
-        "where:",
-        "clock:",
-        "target:",
-        "alert:",
-        "\xff",
-        "字",
-        "\t",
-        "0x10",
-        "inf",
-        "nan",
-    };
     char piece[256];
     for (uint32_t i = 1 + random_below(6); i > 0 && len > 0; i--) {
         size_t at = random_below((uint32_t)len), n = 1 + random_below(sizeof piece - 1), from;

@@ -91,7 +91,8 @@ Test(config_expr, scales_and_dimensions)
 
 Test(config_expr, children_come_first)
 {
-    struct kpid_model *model = with("where", "not (a + b * 2 > 3 and type in [\"x\", \"y\"]) or starts_with(note, \"z\")");
+    struct kpid_model *model =
+        with("where", "not (a + b * 2 > 3 and type in [\"x\", \"y\"]) or starts_with(note, \"z\")");
     const struct kpid_expr *e = &model->measures[0].where;
     for (int i = 0; i < (int)e->n; i++) {
         cr_assert_lt(e->nodes[i].a, i);
@@ -125,15 +126,16 @@ Test(config_expr, types_are_interned)
     kpid_model_free(model);
 }
 
-/* An undeclared field that is subtracted from a time is one, wherever else it stands and however far it goes. */
+/* An undeclared field that is subtracted from a time is one, wherever else it stands and however far it goes.
+ */
 Test(config_expr, times_are_inferred)
 {
-    struct kpid_model *model = kit_model(
-        KIT_SOURCES, "measures:\n  early: { from: orders, where: promised_ts > 0, count: }\n"
-                     "  gap: { from: orders, sum: ts - promised_ts }\n"
-                     "  more: { from: orders, sum: first_ts - promised_ts }\n"
-                     "  took: { from: orders, sum: took }\n"
-                     "kpis: { k: { formula: early + gap + more + took, windows: [5m] } }\n");
+    struct kpid_model *model =
+        kit_model(KIT_SOURCES, "measures:\n  early: { from: orders, where: promised_ts > 0, count: }\n"
+                               "  gap: { from: orders, sum: ts - promised_ts }\n"
+                               "  more: { from: orders, sum: first_ts - promised_ts }\n"
+                               "  took: { from: orders, sum: took }\n"
+                               "kpis: { k: { formula: early + gap + more + took, windows: [5m] } }\n");
     const struct kpid_source *s = &model->sources[0];
     size_t found = 0;
     for (size_t i = KPID_SLOT_FREE; i < s->n_fields; i++)
@@ -194,7 +196,8 @@ Test(config_expr, evaluates)
             if (strcmp(s->types[j], "order.paid") == 0)
                 event.type_id = j;
         bool mismatch = false;
-        cr_assert_eq(kpid_expr_test(&model->measures[0].where, &event, &mismatch), cases[i].truth, "%s", cases[i].text);
+        cr_assert_eq(kpid_expr_test(&model->measures[0].where, &event, &mismatch), cases[i].truth, "%s",
+                     cases[i].text);
         cr_assert_not(mismatch, "%s", cases[i].text);
         kpid_model_free(model);
     }

@@ -41,9 +41,11 @@ Test(config_fault, where_words)
         {"exists(1)", 0, 19, "exists() takes a field", "exists(customer.id)"},
         {"starts_with(a)", 0, 25, "`)` is not expected here", "conditions"},
         {"day(ts, UTC) == 1", 0, 20, "takes its zone in quotes", "Asia/Shanghai"},
-        {"day(ts, \"Asia/Shangai\") == 1", 0, 20, "time zone `Asia/Shangai`", "did you mean `Asia/Shanghai`?"},
+        {"day(ts, \"Asia/Shangai\") == 1", 0, 20, "time zone `Asia/Shangai`",
+         "did you mean `Asia/Shanghai`?"},
         {"a > 1234567890123456789012345", 0, 16, "too many digits", "18 digits"},
-        {"((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))", 0, 44, "deeper than 32", "split"},
+        {"((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))", 0, 44, "deeper than 32",
+         "split"},
     };
     where_faults(cases, KPID_COUNT_OF(cases), "where");
 }
@@ -125,16 +127,20 @@ Test(config_fault, places)
          "never equal", ""},
         {"measures:\n  m: { from: orders, count: , where: \"note == '\\u5b57' and price == gift\" }\n", 2, 66,
          "never equal", ""},
-        {"measures:\n  m:\n    from: orders\n    count:\n    where: note == \"字\"\n      and price == gift\n", 6, 17,
+        {"measures:\n  m:\n    from: orders\n    count:\n    where: note == \"字\"\n      and price == "
+         "gift\n",
+         6, 17, "never equal", ""},
+        {"measures:\n  m:\n    from: orders\n    count:\n    where: |\n      note == \"x\"\n      and price "
+         "== gift\n",
+         7, 17, "never equal", ""},
+        {"measures:\n  m:\n    from: orders\n    count:\n    where: >-\n      note == \"x\"\n      and price "
+         "== gift\n",
+         7, 17, "never equal", ""},
+        {"measures:\n  m:\n    from: orders\n    count:\n    where: 'note == \"x\"\n\n      and price == "
+         "gift'\n",
+         7, 17, "never equal", ""},
+        {"measures:\n  m: &a\n    from: orders\n    count:\n    where: price == gift\n  n: *a\n", 5, 18,
          "never equal", ""},
-        {"measures:\n  m:\n    from: orders\n    count:\n    where: |\n      note == \"x\"\n      and price == gift\n", 7,
-         17, "never equal", ""},
-        {"measures:\n  m:\n    from: orders\n    count:\n    where: >-\n      note == \"x\"\n      and price == gift\n", 7,
-         17, "never equal", ""},
-        {"measures:\n  m:\n    from: orders\n    count:\n    where: 'note == \"x\"\n\n      and price == gift'\n", 7, 17,
-         "never equal", ""},
-        {"measures:\n  m: &a\n    from: orders\n    count:\n    where: price == gift\n  n: *a\n", 5, 18, "never equal",
-         ""},
     };
     kit_faults(KIT_SOURCES, cases);
 }
@@ -143,40 +149,49 @@ Test(config_fault, measures)
 {
     static const struct fault_case cases[] = {
         {"measures: 1\n", 1, 11, "measures must be a mapping", "key: value"},
-        {"measures: { a-b: { from: orders, count: } }\n", 1, 13, "`a-b` can't be the name of a measure", "letters"},
+        {"measures: { a-b: { from: orders, count: } }\n", 1, 13, "`a-b` can't be the name of a measure",
+         "letters"},
         {"measures: { a: [] }\n", 1, 16, "a must be a mapping, not a list", "key: value"},
-        {"measures: { a: { count: } }\n", 1, 16, "measure `a` does not say `from` which source", "from: orders"},
+        {"measures: { a: { count: } }\n", 1, 16, "measure `a` does not say `from` which source",
+         "from: orders"},
         {"measures: { a: { from: , count: } }\n", 1, 24, "from must be one value", "one value"},
-        {"measures: { a: { from: order, count: } }\n", 1, 24, "there is no source `order`", "did you mean `orders`?"},
+        {"measures: { a: { from: order, count: } }\n", 1, 24, "there is no source `order`",
+         "did you mean `orders`?"},
         {"measures: { a: { from: orders } }\n", 1, 16, "measure `a` has no aggregation", "count:"},
-        {"measures: { a: { from: orders, cuont: } }\n", 1, 32, "unknown key `cuont`", "did you mean `count`?"},
-        {"measures: { a: { from: orders, count: , sum: price } }\n", 1, 41, "two aggregations, `count` and `sum`",
-         "second measure"},
+        {"measures: { a: { from: orders, cuont: } }\n", 1, 32, "unknown key `cuont`",
+         "did you mean `count`?"},
+        {"measures: { a: { from: orders, count: , sum: price } }\n", 1, 41,
+         "two aggregations, `count` and `sum`", "second measure"},
         {"measures: { a: { from: orders, count: x } }\n", 1, 39, "count: takes no value", "`where:`"},
         {"measures: { a: { from: orders, count: , by: channel } }\n", 1, 45, "by must be a list of fields",
          "[channel, region]"},
-        {"measures: { a: { from: orders, count: , by: [[a]] } }\n", 1, 46, "by must be one value", "one value"},
+        {"measures: { a: { from: orders, count: , by: [[a]] } }\n", 1, 46, "by must be one value",
+         "one value"},
         {"measures: { a: { from: orders, count: , error: 1 % } }\n", 1, 41, "has no quantiles, so no `error`",
          "remove the key"},
-        {"measures: { a: { from: orders, quantiles: price, error: 1 } }\n", 1, 57, "`1` is not a percentage", "-10 %"},
+        {"measures: { a: { from: orders, quantiles: price, error: 1 } }\n", 1, 57, "`1` is not a percentage",
+         "-10 %"},
         {"measures: { a: { from: orders, quantiles: price, error: 60 % } }\n", 1, 57, "60 % is out of range",
          "0.01 % to 20 %"},
         {"measures: { a: { from: orders, clock: x } }\n", 1, 39, "clock must be a mapping", "key: value"},
-        {"measures: { a: { from: orders, clock: { start: gift, stop: gift } } }\n", 1, 39, "has no `key`", "order_id"},
-        {"measures: { a: { from: orders, clock: { key: k, stop: gift } } }\n", 1, 39, "has no `start`", "created"},
-        {"measures: { a: { from: orders, clock: { key: k, start: gift } } }\n", 1, 39, "has no `stop`", "shipped"},
+        {"measures: { a: { from: orders, clock: { start: gift, stop: gift } } }\n", 1, 39, "has no `key`",
+         "order_id"},
+        {"measures: { a: { from: orders, clock: { key: k, stop: gift } } }\n", 1, 39, "has no `start`",
+         "created"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift } } }\n", 1, 39, "has no `stop`",
+         "shipped"},
         {"measures: { a: { from: orders, clock: { key: k + 1, start: gift, stop: gift } } }\n", 1, 48,
          "key: not a field", "name of one field"},
-        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, resume: gift } } }\n", 1, 74,
-         "`resume` without `pause`", "add pause"},
-        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, negative: no } } }\n", 1, 84,
-         "negative can't be `no`", "drop, keep"},
-        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, deadlin: 2h } } }\n", 1, 74,
-         "unknown key `deadlin`", "`deadline`"},
-        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, deadline: 2 } } }\n", 1, 84,
-         "deadline: `2` is not a duration", "or none"},
-        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, forget_after: x } } }\n", 1, 88,
-         "`x` is not a duration", "or never"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, resume: gift } } }\n", 1,
+         74, "`resume` without `pause`", "add pause"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, negative: no } } }\n", 1,
+         84, "negative can't be `no`", "drop, keep"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, deadlin: 2h } } }\n", 1,
+         74, "unknown key `deadlin`", "`deadline`"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, deadline: 2 } } }\n", 1,
+         84, "deadline: `2` is not a duration", "or none"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, forget_after: x } } }\n",
+         1, 88, "`x` is not a duration", "or never"},
         {"measures: { a: { from: orders, clock: { key: k, start: price, stop: gift } } }\n", 1, 56,
          "start takes a condition, not a number", "comparison"},
     };
@@ -193,9 +208,10 @@ Test(config_fault, warnings)
     static const struct fault_case unused = {"measures: { a: { from: orders, count: } }\n", 1, 13,
                                              "no KPI uses measure `a`", "remove it"};
     kit_fault(KIT_SOURCES, &unused, "warning");
-    static const struct fault_case key = {
-        "sources: { s: { topic: t, key: other } }\nmeasures: { a: { from: s, clock: { key: k, start: x, stop: y } } }\n"
-        "kpis: { k: { formula: a.p50, windows: [5m] } }\n",
-        2, 41, "the clock's key is `k`, source `s` is keyed by `other`", "never meet"};
+    static const struct fault_case key = {"sources: { s: { topic: t, key: other } }\nmeasures: { a: { from: "
+                                          "s, clock: { key: k, start: x, stop: y } } }\n"
+                                          "kpis: { k: { formula: a.p50, windows: [5m] } }\n",
+                                          2, 41, "the clock's key is `k`, source `s` is keyed by `other`",
+                                          "never meet"};
     kit_fault("", &key, "warning");
 }

@@ -12,35 +12,44 @@ Test(config_fault, kpis)
     static const struct fault_case cases[] = {
         {"kpis: [a]\n", 1, 7, "kpis must be a mapping", "key: value"},
         {"kpis: { a: b }\n", 1, 12, "a must be a mapping", "key: value"},
-        {"kpis: { a-b: { formula: orders, windows: [5m] } }\n", 1, 9, "`a-b` can't be the name of a KPI", "letters"},
+        {"kpis: { a-b: { formula: orders, windows: [5m] } }\n", 1, 9, "`a-b` can't be the name of a KPI",
+         "letters"},
         {"kpis: { a: { windows: [5m] } }\n", 1, 12, "KPI `a` has no formula", "add formula"},
         {"kpis: { a: { formula: orders } }\n", 1, 12, "KPI `a` has no windows", "windows: [5m, 1h, day]"},
-        {"kpis: { a: { formula: orders, windows: [] } }\n", 1, 40, "KPI `a` has no windows", "windows: [5m, 1h, day]"},
+        {"kpis: { a: { formula: orders, windows: [] } }\n", 1, 40, "KPI `a` has no windows",
+         "windows: [5m, 1h, day]"},
         {"kpis: { a: { formula: orders, window: [5m], windows: [5m] } }\n", 1, 31, "unknown key `window`",
          "did you mean `windows`?"},
-        {"kpis: { a: { formula: orders, windows: [5m], title: [a] } }\n", 1, 53, "title must be one value", "one value"},
-        {"kpis: { a: { formula: orders, windows: [5m], title: { en: [a] } } }\n", 1, 59, "title must be one value",
+        {"kpis: { a: { formula: orders, windows: [5m], title: [a] } }\n", 1, 53, "title must be one value",
          "one value"},
-        {"kpis: { a: { formula: orders, windows: [5m], title: { zh: } } }\n", 1, 59, "title must be one value, not empty",
-         "one value"},
-        {"kpis: { a: { formula: orders, windows: [5m], title: { fr: a } } }\n", 1, 55, "unknown key `fr`", "en, zh"},
+        {"kpis: { a: { formula: orders, windows: [5m], title: { en: [a] } } }\n", 1, 59,
+         "title must be one value", "one value"},
+        {"kpis: { a: { formula: orders, windows: [5m], title: { zh: } } }\n", 1, 59,
+         "title must be one value, not empty", "one value"},
+        {"kpis: { a: { formula: orders, windows: [5m], title: { fr: a } } }\n", 1, 55, "unknown key `fr`",
+         "en, zh"},
         {"kpis: { a: { formula: orders, windows: [5m], unit: prcent } }\n", 1, 52, "unit can't be `prcent`",
          "did you mean `percent`?"},
-        {"kpis: { a: { formula: orders, windows: [5m], unit: money } }\n", 1, 52, "unit can't be `money`", "EUR"},
-        {"kpis: { a: { formula: orders, windows: [5m], direction: left } }\n", 1, 57, "direction can't be `left`",
-         "up, down, band"},
+        {"kpis: { a: { formula: orders, windows: [5m], unit: money } }\n", 1, 52, "unit can't be `money`",
+         "EUR"},
+        {"kpis: { a: { formula: orders, windows: [5m], direction: left } }\n", 1, 57,
+         "direction can't be `left`", "up, down, band"},
         {"kpis: { a: { formula: orders, windows: [5m], dimension: x } }\n", 1, 57, "dimension can't be `x`",
          "financial"},
-        {"kpis: { a: { formula: orders, windows: [5m], owner: [x] } }\n", 1, 53, "owner must be one value", "one value"},
+        {"kpis: { a: { formula: orders, windows: [5m], owner: [x] } }\n", 1, 53, "owner must be one value",
+         "one value"},
         {"kpis: { a: { formula: orders, windows: [5m], history_groups: -1 } }\n", 1, 62,
          "`-1` is not a whole number from 0 to 1000000", "digits"},
         {"kpis: { a: { formula: orders, windows: [5m], zone: Europe/Berlim } }\n", 1, 52, "no such zone",
          "`Europe/Berlin`"},
-        {"kpis: { a: { formula: orders, windows: [5m], week_start: mo } }\n", 1, 58, "week_start can't be `mo`", "mon"},
-        {"kpis: { a: { formula: orders, windows: [5m], fiscal_year_start: 13 } }\n", 1, 65, "`13` is not a month",
-         "1 to 12"},
-        {"kpis: { a: { formula: orders, windows: [5m], by: channel } }\n", 1, 50, "by must be a list", "[channel"},
-        {"kpis: { a: { formula: orders, windows: [5m], by: [[a]] } }\n", 1, 51, "by must be one value", "one value"},
+        {"kpis: { a: { formula: orders, windows: [5m], week_start: mo } }\n", 1, 58,
+         "week_start can't be `mo`", "mon"},
+        {"kpis: { a: { formula: orders, windows: [5m], fiscal_year_start: 13 } }\n", 1, 65,
+         "`13` is not a month", "1 to 12"},
+        {"kpis: { a: { formula: orders, windows: [5m], by: channel } }\n", 1, 50, "by must be a list",
+         "[channel"},
+        {"kpis: { a: { formula: orders, windows: [5m], by: [[a]] } }\n", 1, 51, "by must be one value",
+         "one value"},
         {"kpis: { a: { formula: orders, windows: [5m], by: [channel, channel] } }\n", 1, 60,
          "group `channel` stands twice", "remove one"},
         {"kpis: { a: { formula: orders, windows: [5m], by: [chanel] } }\n", 1, 51,
@@ -56,8 +65,10 @@ Test(config_fault, formulas)
     static const struct fault_case cases[] = {
         {FORMULA("[a]"), 1, 23, "formula must be one value, not a list", "one value"},
         {FORMULA("ordrs / visitors"), 1, 23, "there is no measure or KPI `ordrs`", "did you mean `orders`?"},
-        {FORMULA("orders / vistors"), 1, 32, "there is no measure or KPI `vistors`", "did you mean `visitors`?"},
-        {FORMULA("processing.p9x"), 1, 23, "measure `processing` (clock) has no part `p9x`", "its parts are: n"},
+        {FORMULA("orders / vistors"), 1, 32, "there is no measure or KPI `vistors`",
+         "did you mean `visitors`?"},
+        {FORMULA("processing.p9x"), 1, 23, "measure `processing` (clock) has no part `p9x`",
+         "its parts are: n"},
         {FORMULA("orders.p90"), 1, 23, "measure `orders` (count) has no part `p90`", "its parts are: n"},
         {FORMULA("k.p90"), 1, 23, "KPI `k` has no parts", "`k` alone"},
         {FORMULA("orders +"), 1, 31, "formula: it ends too early", "missing"},
@@ -93,8 +104,8 @@ Test(config_fault, formulas_too_large)
         kpid_buf_printf(&text, "  k%d: { formula: k%d + k%d, windows: [5m] }\n", i, i - 1, i - 1);
     struct kit kit = kit_parse(BEFORE, text.data);
     cr_assert_null(kit.model);
-    cr_assert(strstr(kit.faults.data, "t.yaml:15:19: error: formula: it is too long with the KPIs in it"), "%s",
-              kit.faults.data);
+    cr_assert(strstr(kit.faults.data, "t.yaml:15:19: error: formula: it is too long with the KPIs in it"),
+              "%s", kit.faults.data);
     cr_assert(strstr(kit.faults.data, "advice: make it of measures"));
     kpid_buf_release(&kit.faults);
     kpid_buf_release(&text);
@@ -115,7 +126,8 @@ Test(config_fault, windows)
         {WINDOWS("[dy]"), 1, 51, "`dy` is not a window", "did you mean `day`?"},
         {WINDOWS("[100s]"), 1, 51, "slide 1s666ms does not divide 1m40s",
          "the nearest slide that does is 2s: write { rolling: 1m40s, slide: 2s }"},
-        {WINDOWS("[{ rolling: 1h, slide: 7m }]"), 1, 73, "slide 7m does not divide 1h", "nearest slide that does is 6m40s"},
+        {WINDOWS("[{ rolling: 1h, slide: 7m }]"), 1, 73, "slide 7m does not divide 1h",
+         "nearest slide that does is 6m40s"},
         {WINDOWS("[{ rolling: 1h, slide: 0s }]"), 1, 73, "slide 0s does not divide", "1s"},
         {WINDOWS("[100ms]"), 1, 51, "a window of 100ms", "from 1s to 366d"},
         {WINDOWS("[367d]"), 1, 51, "a window of 52w3d", "calendar window"},
@@ -128,8 +140,8 @@ Test(config_fault, windows)
         {WINDOWS("[{ rolling: 1h, lenght: 1h }]"), 1, 66, "unknown key `lenght`", "rolling"},
         {WINDOWS("[{ rolling: 1h, calendar: day }]"), 1, 51, "a window is of one kind", "{ rolling: 1h }"},
         {WINDOWS("[{ history: 5 }]"), 1, 51, "a window of no kind", "{ rolling: 1h }"},
-        {WINDOWS("[{ calendar: day, slide: 1h }]"), 1, 68, "`slide` means nothing to a window of kind `calendar`",
-         "`rolling`"},
+        {WINDOWS("[{ calendar: day, slide: 1h }]"), 1, 68,
+         "`slide` means nothing to a window of kind `calendar`", "`rolling`"},
         {WINDOWS("[{ rolling: 1h, zone: UTC }]"), 1, 66, "`zone` means nothing to a window of kind `rolling`",
          "`calendar`"},
         {WINDOWS("[{ rolling: 1h, history: -1 }]"), 1, 75, "history: `-1` is not a whole number", "digits"},
@@ -142,10 +154,11 @@ Test(config_fault, windows)
     kit_faults(BEFORE, cases);
 }
 
-#define KPI(rest) "kpis:\n  k:\n    formula: revenue / orders\n    windows: [5m, 1h]\n    direction: down\n" rest
-#define COUNT(rest) "kpis:\n  k:\n    formula: orders\n    windows: [5m, 1h]\n    by: [channel]\n" rest
+#define KPI(rest)                                                                                            \
+    "kpis:\n  k:\n    formula: revenue / orders\n    windows: [5m, 1h]\n    direction: down\n" rest
+#define COUNT(rest)   "kpis:\n  k:\n    formula: orders\n    windows: [5m, 1h]\n    by: [channel]\n" rest
 #define PERCENT(rest) KPI("    unit: percent\n" rest)
-#define ROW(rest) COUNT("    target:\n      - { window: 5m, value: 1, " rest " }\n")
+#define ROW(rest)     COUNT("    target:\n      - { window: 5m, value: 1, " rest " }\n")
 
 Test(config_fault, targets)
 {
@@ -154,29 +167,36 @@ Test(config_fault, targets)
         {PERCENT("    target: 30m\n"), 7, 13, "target: `30m` is not a percentage", "3.2 %"},
         {KPI("    unit: duration\n    target: 30\n"), 7, 13, "target: `30` is not a duration", "1h30m"},
         {KPI("    target: 3 %\n"), 6, 13, "target: `3 %` is not a number", "unit: percent"},
-        {KPI("    target: [1, 2]\n"), 6, 13, "a band, but the KPI's direction is not band", "direction: band"},
+        {KPI("    target: [1, 2]\n"), 6, 13, "a band, but the KPI's direction is not band",
+         "direction: band"},
         {KPI("    target: [1]\n"), 6, 13, "a band needs both `low` and `high`", "[10, 20]"},
         {KPI("    target: { low: 1 }\n"), 6, 13, "a band needs both `low` and `high`", "[10, 20]"},
         {KPI("    target: { low: 2, high: 1 }\n"), 6, 20, "low is not below high", "lower end first"},
         {KPI("    target: { low: a, high: 2 }\n"), 6, 20, "target: `a` is not a number", "number"},
-        {KPI("    target: { 5m: 1, 2h: 2 }\n"), 6, 22, "KPI `k` has no window `2h`", "windows of the KPI: 5m, 1h"},
+        {KPI("    target: { 5m: 1, 2h: 2 }\n"), 6, 22, "KPI `k` has no window `2h`",
+         "windows of the KPI: 5m, 1h"},
         {KPI("    target: { 5m: }\n"), 6, 19, "target must be one value, not empty", "one value"},
-        {COUNT("    target: 5\n"), 6, 13, "a count or sum needs a target for each window", "{ 5m: 100, 1h: 1000 }"},
-        {COUNT("    target: [{ value: 5 }]\n"), 6, 14, "a count or sum needs a target for each window", "window: 5m"},
+        {COUNT("    target: 5\n"), 6, 13, "a count or sum needs a target for each window",
+         "{ 5m: 100, 1h: 1000 }"},
+        {COUNT("    target: [{ value: 5 }]\n"), 6, 14, "a count or sum needs a target for each window",
+         "window: 5m"},
         {KPI("    target: [{ }]\n"), 6, 14, "a row without a value", "value: 100"},
         {KPI("    target: [{ value: 1 }, 2]\n"), 6, 28, "row of the target must be a mapping", "key: value"},
         {ROW("low: 1, high: 2"), 7, 30, "both a value and a band", "keep `value`"},
         {ROW("vlaue: 1"), 7, 33, "unknown key `vlaue`", "`value`"},
-        {COUNT("    target: [{ window: 6m, value: 1 }]\n"), 6, 24, "KPI `k` has no window `6m`", "did you mean `5m`?"},
+        {COUNT("    target: [{ window: 6m, value: 1 }]\n"), 6, 24, "KPI `k` has no window `6m`",
+         "did you mean `5m`?"},
         {ROW("group: web"), 7, 40, "group must be a mapping", "key: value"},
-        {ROW("group: { chanel: web }"), 7, 42, "KPI `k` is not grouped by `chanel`", "did you mean `channel`?"},
+        {ROW("group: { chanel: web }"), 7, 42, "KPI `k` is not grouped by `chanel`",
+         "did you mean `channel`?"},
         {ROW("group: { channel: [a] }"), 7, 51, "channel must be one value", "one value"},
         {ROW("weekdays: [mon, tuesday]"), 7, 49, "weekday can't be `tuesday`", "tue"},
         {ROW("hours: 8-20"), 7, 40, "hours: `8-20` is not a span of the day", "08:00-20:00"},
         {ROW("hours: \"08:00-25:00\""), 7, 40, "is not a span of the day", "22:00-06:00"},
         {ROW("hours: [1]"), 7, 40, "hours must be one value", "one value"},
         {ROW("from: yesterday"), 7, 39, "from: `yesterday` is not an instant", "2026-01-01"},
-        {ROW("to: 2026-01-01T00:00:00Z, from: 2026-01-01T00:00:00Z"), 7, 65, "from is not before to", "earlier"},
+        {ROW("to: 2026-01-01T00:00:00Z, from: 2026-01-01T00:00:00Z"), 7, 65, "from is not before to",
+         "earlier"},
     };
     kit_faults(BEFORE, cases);
     static const struct fault_case band = {"kpis: { k: { formula: orders, windows: [5m], direction: band, "
@@ -202,14 +222,17 @@ Test(config_fault, alerts)
         {ALERT("warn: -10 %, for: 5"), 7, 32, "for: `5` is not a duration", "5m"},
         {ALERT("warn: -10 %, min_samples: x"), 7, 40, "min_samples: `x` is not a whole number", "digits"},
         {ALERT("warn: -10 %, no_data: never"), 7, 36, "no_data: `never` is not a duration", "5m"},
-        {ALERT("warn: -10 %, confidence: 95 %"), 7, 39, "no interval is known for this formula", "`min_samples`"},
+        {ALERT("warn: -10 %, confidence: 95 %"), 7, 39, "no interval is known for this formula",
+         "`min_samples`"},
         {ALERT("warn: -10 %, confidence: 5 %"), 7, 39, "confidence: 5 % is out of range", "95 %"},
-        {ALERT("warn: -10 %, windows: [2h]"), 7, 37, "KPI `k` has no window `2h`", "windows of the KPI: 5m, 1h"},
+        {ALERT("warn: -10 %, windows: [2h]"), 7, 37, "KPI `k` has no window `2h`",
+         "windows of the KPI: 5m, 1h"},
         {ALERT("warn: -10 %, suppress_while: [x]"), 7, 44, "there is no KPI `x`", "known KPIs: k"},
         {ALERT("warn: -10 %, suppress_while: [k]"), 7, 44, "can't be suppressed by itself", "another KPI"},
         {ALERT("warn: -10 %, quiet: x"), 7, 34, "quiet must be a list", "quiet: [{ from"},
         {ALERT("warn: -10 %, quiet: [x]"), 7, 35, "quiet must be a mapping", "key: value"},
-        {ALERT("warn: -10 %, quiet: [{ from: 2026-01-01T00:00:00Z }]"), 7, 35, "needs both `from` and `to`", "{ from"},
+        {ALERT("warn: -10 %, quiet: [{ from: 2026-01-01T00:00:00Z }]"), 7, 35, "needs both `from` and `to`",
+         "{ from"},
         {ALERT("warn: -10 %, quiet: [{ from: 2026-01-01T00:00:00Z, to: 2025-01-01T00:00:00Z }]"), 7, 43,
          "quiet: from is not before to", "earlier"},
         {KPI("    target: { 1h: 5 }\n    alert: { warn: -10 % }\n"), 7, 12,
@@ -227,11 +250,20 @@ Test(config_fault, confidence)
         const char *formula;
         bool good;
     } cases[] = {
-        {"orders", true},           {"visitors", true},          {"orders / visitors", true},
-        {"mean_price", true},       {"processing.missed / (processing.met + processing.missed)", true},
-        {"processing.mean", true},  {"revenue", false},          {"revenue / orders", false},
-        {"low", false},             {"spread", false},           {"processing.p90", false},
-        {"processing.open", false}, {"(orders - visitors) / orders", false}, {"orders + visitors", false},
+        {"orders", true},
+        {"visitors", true},
+        {"orders / visitors", true},
+        {"mean_price", true},
+        {"processing.missed / (processing.met + processing.missed)", true},
+        {"processing.mean", true},
+        {"revenue", false},
+        {"revenue / orders", false},
+        {"low", false},
+        {"spread", false},
+        {"processing.p90", false},
+        {"processing.open", false},
+        {"(orders - visitors) / orders", false},
+        {"orders + visitors", false},
     };
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
         char text[512];

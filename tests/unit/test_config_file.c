@@ -71,7 +71,8 @@ Test(config_file, fifteen_faults)
         kpid_buf_printf(&head, "%s:%u:%u: error: ", path, wanted[i].line, wanted[i].column);
         cr_assert_eq(strncmp(at, head.data, head.len), 0, "%zu: %s not at\n%s", i, head.data, at);
         const char *end = strstr(at, "\n\n"), *message = strstr(at, wanted[i].message);
-        const char *caret = strstr(at, "^\n    advice: "), *advice = caret ? strstr(caret, wanted[i].advice) : NULL;
+        const char *caret = strstr(at, "^\n    advice: "),
+                   *advice = caret ? strstr(caret, wanted[i].advice) : NULL;
         cr_assert(message && caret && advice && message < caret, "%s", at);
         cr_assert(!end || advice < end, "%s", at);
         at = end ? end + 2 : at + strlen(at);
@@ -85,16 +86,17 @@ Test(config_file, fifteen_faults)
 Test(config_file, how_a_fault_looks)
 {
     struct kit kit = kit_parse("", "kafka: { cluster: 集群, grup: a }\ntick: 1x\n");
-    cr_assert_str_eq(kit.faults.data, "t.yaml:1:23: error: unknown key `grup`\n"
-                                      "    kafka: { cluster: 集群, grup: a }\n"
-                                      "                            ^\n"
-                                      "    advice: did you mean `group`? known keys here: brokers, group, instance_id, "
-                                      "cluster, properties\n"
-                                      "\n"
-                                      "t.yaml:2:7: error: tick: `1x` is not a duration\n"
-                                      "    tick: 1x\n"
-                                      "          ^\n"
-                                      "    advice: write 500ms, 30s, 5m, 48h, 30d, 1w or 1h30m\n");
+    cr_assert_str_eq(kit.faults.data,
+                     "t.yaml:1:23: error: unknown key `grup`\n"
+                     "    kafka: { cluster: 集群, grup: a }\n"
+                     "                            ^\n"
+                     "    advice: did you mean `group`? known keys here: brokers, group, instance_id, "
+                     "cluster, properties\n"
+                     "\n"
+                     "t.yaml:2:7: error: tick: `1x` is not a duration\n"
+                     "    tick: 1x\n"
+                     "          ^\n"
+                     "    advice: write 500ms, 30s, 5m, 48h, 30d, 1w or 1h30m\n");
     cr_assert_eq(kit.n, 2);
     kpid_buf_release(&kit.faults);
 }

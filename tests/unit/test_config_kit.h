@@ -10,12 +10,14 @@
 #include "kpid/config.h"
 
 #define KIT_SOURCES                                                                                          \
-    "sources: { orders: { topics: [orders], fields: { placed: { type: time }, note: { type: string },"      \
+    "sources: { orders: { topics: [orders], fields: { placed: { type: time }, note: { type: string },"       \
     " gift: { type: bool }, price: { type: number, scale: 2 } } }, users: { topics: [users] } }\n"
 #define KIT_MEASURES                                                                                         \
-    "measures: { orders: { from: orders, where: type == \"order.created\", count: , by: [channel, region] },"  \
-    " revenue: { from: orders, sum: price }, visitors: { from: users, distinct: user_id }, mean_price: { from: " \
-    "orders, mean: price }, low: { from: orders, min: price }, spread: { from: orders, quantiles: price }, "  \
+    "measures: { orders: { from: orders, where: type == \"order.created\", count: , by: [channel, region] "  \
+    "},"                                                                                                     \
+    " revenue: { from: orders, sum: price }, visitors: { from: users, distinct: user_id }, mean_price: { "   \
+    "from: "                                                                                                 \
+    "orders, mean: price }, low: { from: orders, min: price }, spread: { from: orders, quantiles: price }, " \
     "processing: { from: orders, clock: { key: order_id, start: type == \"a\", stop: type == \"b\" } } }\n"
 
 struct kit {
@@ -59,7 +61,8 @@ static inline unsigned kit_lines(const char *text)
     return n;
 }
 
-/* Exactly one error, at its place, with message, source line, caret and advice. `kind` is error or warning. */
+/* Exactly one error, at its place, with message, source line, caret and advice. `kind` is error or warning.
+ */
 static inline void kit_fault(const char *before, const struct fault_case *fault, const char *kind)
 {
     struct kit kit = kit_parse(before, fault->snippet);
@@ -73,7 +76,8 @@ static inline void kit_fault(const char *before, const struct fault_case *fault,
     char *advice = strstr(at, "\n    advice: "), *end = strstr(at, "\n\n");
     cr_assert(advice && (!end || advice < end), "%s", kit.faults.data);
     char *message = strstr(at, fault->message), *wanted = strstr(advice, fault->advice);
-    cr_assert(message && message < advice, "%s\nwithout `%s`:\n%s", fault->snippet, fault->message, kit.faults.data);
+    cr_assert(message && message < advice, "%s\nwithout `%s`:\n%s", fault->snippet, fault->message,
+              kit.faults.data);
     cr_assert(wanted && (!end || wanted < end), "%s\nwithout advice `%s`:\n%s", fault->snippet, fault->advice,
               kit.faults.data);
     char *caret = strstr(at, "^\n");

@@ -71,14 +71,16 @@ Test(config_model, settings)
     setenv("KPID_TEST_HOST", "broker", 1);
     setenv("KPID_TEST_EMPTY", "", 1);
     struct kpid_model *model = kit_model(
-        "", "instance: one\nclock: events\ntick: 500ms\nlog_level: debug\nzone: Asia/Shanghai\n"
-            "kafka: { brokers: \"${KPID_TEST_HOST}:1,${KPID_TEST_EMPTY:-other}:${KPID_TEST_NONE:-2}$\", group: g, "
-            "instance_id: i, cluster: c,\n"
-            "  properties: { fetch.min.bytes: 1, sasl.password: \"a${KPID_TEST_HOST}\" } }\n"
-            "redis: { url: unix:/tmp/r, prefix: p, allow_eviction: true, timeout: 1s, max_commit_bytes_s: 1MB, "
-            "max_uncommitted: 7 }\n"
-            "publish: { snapshots: s, alerts: { topic: a, format: msgpack }, dead_letters: d }\n"
-            "http: { listen: off }\nhistory: { alerts: 1, finals: 2, ttl: 3d }\n");
+        "",
+        "instance: one\nclock: events\ntick: 500ms\nlog_level: debug\nzone: Asia/Shanghai\n"
+        "kafka: { brokers: \"${KPID_TEST_HOST}:1,${KPID_TEST_EMPTY:-other}:${KPID_TEST_NONE:-2}$\", group: "
+        "g, "
+        "instance_id: i, cluster: c,\n"
+        "  properties: { fetch.min.bytes: 1, sasl.password: \"a${KPID_TEST_HOST}\" } }\n"
+        "redis: { url: unix:/tmp/r, prefix: p, allow_eviction: true, timeout: 1s, max_commit_bytes_s: 1MB, "
+        "max_uncommitted: 7 }\n"
+        "publish: { snapshots: s, alerts: { topic: a, format: msgpack }, dead_letters: d }\n"
+        "http: { listen: off }\nhistory: { alerts: 1, finals: 2, ttl: 3d }\n");
     const struct kpid_settings *s = &model->settings;
     cr_assert_str_eq(s->instance, "one");
     cr_assert_eq(s->clock, KPID_CLOCK_EVENTS);
@@ -90,7 +92,8 @@ Test(config_model, settings)
     cr_assert_str_eq(s->kafka.properties[0].key, "fetch.min.bytes");
     cr_assert_str_eq(s->kafka.properties[1].value, "abroker");
     cr_assert_str_eq(s->redis.url, "unix:/tmp/r");
-    cr_assert(s->redis.allow_eviction && s->redis.max_commit_bytes_s == 1000000 && s->redis.max_uncommitted == 7);
+    cr_assert(s->redis.allow_eviction && s->redis.max_commit_bytes_s == 1000000 &&
+              s->redis.max_uncommitted == 7);
     cr_assert_str_eq(s->publish.snapshots, "s");
     cr_assert_eq(s->publish.snapshots_encoding, KPID_ENCODE_JSON);
     cr_assert_str_eq(s->publish.alerts, "a");
@@ -104,13 +107,15 @@ Test(config_model, settings)
 Test(config_model, sources)
 {
     struct kpid_model *model = kit_model(
-        "", "sources:\n  shop:\n    topics: [carts, payments]\n    key: order_id\n    format: json\n    start: latest\n"
+        "", "sources:\n  shop:\n    topics: [carts, payments]\n    key: order_id\n    format: json\n    "
+            "start: latest\n"
             "    type: meta.kind\n    time: { path: meta.at, format: s }\n    id: meta.uuid\n"
             "    types: { OrderPaid: order.paid }\n"
             "    fields:\n      amount: { path: order.total, type: number, scale: 2, round: half_even }\n"
             "      customer: order.customer.id\n      placed: { type: time, format: rfc3339 }\n"
             "    max_skew: off\n    dedup_horizon: 2d\n    dedup_bytes: 1GB\n"
-            "measures: { m: { from: shop, where: type == \"order.paid\" and region.code == \"n\", sum: amount } }\n"
+            "measures: { m: { from: shop, where: type == \"order.paid\" and region.code == \"n\", sum: "
+            "amount } }\n"
             "kpis: { k: { formula: m, windows: [5m], by: [customer] } }\n");
     const struct kpid_source *s = &model->sources[0];
     cr_assert_eq(kpid_model_source_find(model, "shop"), 0);
@@ -129,7 +134,8 @@ Test(config_model, sources)
     cr_assert_eq(s->n_fields, 7);
     const struct kpid_field *amount = &s->fields[3], *customer = &s->fields[4], *placed = &s->fields[5];
     cr_assert_str_eq(amount->name, "amount");
-    cr_assert(amount->kind == KPID_FIELD_NUMBER && amount->scale == 2 && amount->round && amount->n_path == 2);
+    cr_assert(amount->kind == KPID_FIELD_NUMBER && amount->scale == 2 && amount->round &&
+              amount->n_path == 2);
     cr_assert(customer->kind == KPID_FIELD_ANY && customer->scale == 6 && customer->n_path == 3);
     cr_assert(placed->kind == KPID_FIELD_TIME && placed->time_format == KPID_TIME_FORMAT_RFC3339);
     cr_assert_str_eq(placed->path[0], "placed");
@@ -148,8 +154,10 @@ Test(config_model, measures)
         "measures:\n  q: { from: orders, quantiles: price, error: 2 % }\n"
         "  d: { from: users, distinct: user.id }\n"
         "  c:\n    from: orders\n    where: gift\n"
-        "    clock: { key: order_id, start: type == \"a\", stop: type == \"b\", pause: type == \"c\", resume: type == \"d\",\n"
-        "             cancel: type == \"e\", reopen: type == \"f\", deadline: 48h, negative: keep, forget_after: never,\n"
+        "    clock: { key: order_id, start: type == \"a\", stop: type == \"b\", pause: type == \"c\", "
+        "resume: type == \"d\",\n"
+        "             cancel: type == \"e\", reopen: type == \"f\", deadline: 48h, negative: keep, "
+        "forget_after: never,\n"
         "             max_keys: 5 }\n"
         "  e: { from: orders, clock: { key: order_id, start: type == \"a\", stop: type == \"b\" } }\n");
     const struct kpid_measure *m = model->measures;
@@ -168,7 +176,8 @@ Test(config_model, measures)
     cr_assert_str_eq(m[2].clock.when[KPID_CLOCK_STOP].text, "(type == \"b\")");
     cr_assert_str_eq(m[2].where.text, "gift");
     cr_assert(m[3].clock.deadline_ms == KPID_FOREVER && m[3].clock.forget_after_ms == 30 * DAY);
-    cr_assert(!m[3].clock.keep_negative && m[3].clock.max_keys == 1000000 && m[3].clock.when[KPID_CLOCK_PAUSE].n == 0);
+    cr_assert(!m[3].clock.keep_negative && m[3].clock.max_keys == 1000000 &&
+              m[3].clock.when[KPID_CLOCK_PAUSE].n == 0);
     cr_assert_float_eq(m[3].param.quantile.error, 0.01, 1e-12);
     kpid_model_free(model);
 }
@@ -176,13 +185,14 @@ Test(config_model, measures)
 Test(config_model, kpi)
 {
     struct kpid_model *model = kit_model(
-        BEFORE, "kpis:\n  conversion:\n    title: { en: Conversion, zh: 转化率 }\n    formula: orders / visitors\n"
-                "    unit: percent\n    direction: down\n    windows: [5m, 1h, day]\n    by: [channel]\n"
-                "    owner: a@b\n    dimension: customer\n    target: 3.2 %\n    history_groups: 7\n"
-                "    alert: { warn: -10 %, crit: -20%, for: 5m, clear: -4 %, min_samples: 500, confidence: 95 %,\n"
-                "             windows: [5m, day], no_data: 15m, suppress_while: [other],\n"
-                "             quiet: [{ from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z }] }\n"
-                "  other: { title: Other, formula: orders, windows: [1h] }\n");
+        BEFORE,
+        "kpis:\n  conversion:\n    title: { en: Conversion, zh: 转化率 }\n    formula: orders / visitors\n"
+        "    unit: percent\n    direction: down\n    windows: [5m, 1h, day]\n    by: [channel]\n"
+        "    owner: a@b\n    dimension: customer\n    target: 3.2 %\n    history_groups: 7\n"
+        "    alert: { warn: -10 %, crit: -20%, for: 5m, clear: -4 %, min_samples: 500, confidence: 95 %,\n"
+        "             windows: [5m, day], no_data: 15m, suppress_while: [other],\n"
+        "             quiet: [{ from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z }] }\n"
+        "  other: { title: Other, formula: orders, windows: [1h] }\n");
     const struct kpid_kpi *k = &model->kpis[0];
     cr_assert_str_eq(k->title_zh, "转化率");
     cr_assert_str_eq(k->title_en, "Conversion");
@@ -190,12 +200,15 @@ Test(config_model, kpi)
     cr_assert(k->unit == KPID_UNIT_PERCENT && k->direction == KPID_DOWN && k->history_groups == 7);
     cr_assert_str_eq(k->unit_text, "percent");
     cr_assert_str_eq(k->dimension, "customer");
-    cr_assert(k->n_formula == 3 && k->numerator == 0 && k->denominator == 1 && k->formula[2].op == KPID_F_DIV);
-    cr_assert(k->n_refs == 2 && k->n_parts == 0 && k->n_sources == 2 && k->sources[0] == 0 && k->sources[1] == 1);
+    cr_assert(k->n_formula == 3 && k->numerator == 0 && k->denominator == 1 &&
+              k->formula[2].op == KPID_F_DIV);
+    cr_assert(k->n_refs == 2 && k->n_parts == 0 && k->n_sources == 2 && k->sources[0] == 0 &&
+              k->sources[1] == 1);
     cr_assert(k->n_by == 1 && k->n_windows == 3 && k->judge_every_ms == 5000 && k->judge_open);
     cr_assert_eq(k->n_targets, 1);
     cr_assert_float_eq(k->targets[0].span.low, 0.032, 1e-12);
-    cr_assert(k->targets[0].window == -1 && k->targets[0].weekdays == 0x7f && k->targets[0].minute_to == 1440);
+    cr_assert(k->targets[0].window == -1 && k->targets[0].weekdays == 0x7f &&
+              k->targets[0].minute_to == 1440);
     cr_assert_str_eq(k->targets[0].text, "3.2 %");
     cr_assert_eq(k->n_rules, 4);
     cr_assert_str_eq(k->rules[0].name, "warn");
@@ -210,7 +223,8 @@ Test(config_model, kpi)
     cr_assert_neq(k->rules[0].hash, k->rules[1].hash);
     k = &model->kpis[1];
     cr_assert_str_eq(k->title_zh, "Other");
-    cr_assert(k->unit == KPID_UNIT_COUNT && !k->judge_open && k->history_groups == 1000 && k->numerator == -1);
+    cr_assert(k->unit == KPID_UNIT_COUNT && !k->judge_open && k->history_groups == 1000 &&
+              k->numerator == -1);
     cr_assert_eq(kpid_model_kpi_find(model, "other"), 1);
     cr_assert_eq(kpid_model_kpi_find(model, "none"), -1);
     kpid_model_free(model);
@@ -219,10 +233,13 @@ Test(config_model, kpi)
 Test(config_model, alert_defaults)
 {
     struct kpid_model *model = kit_model(
-        BEFORE, "kpis:\n  a: { formula: revenue / orders, windows: [1h, 5m], target: 5, alert: { warn: -10 % } }\n"
-                "  b: { formula: revenue / orders, windows: [5m], target: 5, alert: { crit: -10 %, no_data: off } }\n");
+        BEFORE,
+        "kpis:\n  a: { formula: revenue / orders, windows: [1h, 5m], target: 5, alert: { warn: -10 % } }\n"
+        "  b: { formula: revenue / orders, windows: [5m], target: 5, alert: { crit: -10 %, no_data: off } "
+        "}\n");
     const struct kpid_rule *rule = &model->kpis[0].rules[0];
-    cr_assert(model->kpis[0].n_rules == 1 && rule->window == 0 && rule->for_ms == 0 && rule->min_samples == 0);
+    cr_assert(model->kpis[0].n_rules == 1 && rule->window == 0 && rule->for_ms == 0 &&
+              rule->min_samples == 0);
     cr_assert(rule->no_data_ms == KPID_FOREVER && rule->confidence <= 0 && fabs(rule->clear + 0.05) < 1e-12);
     cr_assert_str_eq(model->kpis[1].rules[0].name, "crit");
     cr_assert_float_eq(model->kpis[1].rules[0].clear, -0.05, 1e-12);
@@ -232,15 +249,15 @@ Test(config_model, alert_defaults)
 
 Test(config_model, formulas)
 {
-    struct kpid_model *model = kit_model(
-        BEFORE, "kpis:\n"
-                "  a: { formula: 1 - b / 2.50, windows: [5m] }\n"
-                "  b: { formula: (revenue + orders) / visitors, windows: [5m] }\n"
-                "  orders: { formula: orders, windows: [5m] }\n"
-                "  p: { formula: processing, windows: [5m] }\n"
-                "  n: { formula: -revenue / 1000, windows: [5m] }\n");
+    struct kpid_model *model =
+        kit_model(BEFORE, "kpis:\n"
+                          "  a: { formula: 1 - b / 2.50, windows: [5m] }\n"
+                          "  b: { formula: (revenue + orders) / visitors, windows: [5m] }\n"
+                          "  orders: { formula: orders, windows: [5m] }\n"
+                          "  p: { formula: processing, windows: [5m] }\n"
+                          "  n: { formula: -revenue / 1000, windows: [5m] }\n");
     const struct kpid_kpi *a = &model->kpis[0], *p = &model->kpis[3], *n = &model->kpis[4];
-    static const uint8_t ops[] = {KPID_F_NUMBER, KPID_F_REF, KPID_F_REF,    KPID_F_ADD, KPID_F_REF,
+    static const uint8_t ops[] = {KPID_F_NUMBER, KPID_F_REF,    KPID_F_REF, KPID_F_ADD, KPID_F_REF,
                                   KPID_F_DIV,    KPID_F_NUMBER, KPID_F_DIV, KPID_F_SUB};
     cr_assert_eq(a->n_formula, KPID_COUNT_OF(ops));
     for (size_t i = 0; i < KPID_COUNT_OF(ops); i++) {
@@ -267,13 +284,20 @@ Test(config_model, judged_while_open)
         bool open;
         uint8_t unit;
     } cases[] = {
-        {"orders", false, KPID_UNIT_COUNT},         {"revenue", false, KPID_UNIT_NUMBER},
-        {"visitors", false, KPID_UNIT_COUNT},       {"mean_price", true, KPID_UNIT_NUMBER},
-        {"low", false, KPID_UNIT_NUMBER},           {"spread.p90", true, KPID_UNIT_NUMBER},
-        {"spread.max", false, KPID_UNIT_NUMBER},    {"processing.p90", true, KPID_UNIT_DURATION},
-        {"processing.open", true, KPID_UNIT_COUNT}, {"processing.missed", false, KPID_UNIT_COUNT},
-        {"revenue / orders", true, KPID_UNIT_NUMBER}, {"revenue / 1000", false, KPID_UNIT_NUMBER},
-        {"mean_price * orders", false, KPID_UNIT_NUMBER}, {"100 * orders / visitors", true, KPID_UNIT_NUMBER},
+        {"orders", false, KPID_UNIT_COUNT},
+        {"revenue", false, KPID_UNIT_NUMBER},
+        {"visitors", false, KPID_UNIT_COUNT},
+        {"mean_price", true, KPID_UNIT_NUMBER},
+        {"low", false, KPID_UNIT_NUMBER},
+        {"spread.p90", true, KPID_UNIT_NUMBER},
+        {"spread.max", false, KPID_UNIT_NUMBER},
+        {"processing.p90", true, KPID_UNIT_DURATION},
+        {"processing.open", true, KPID_UNIT_COUNT},
+        {"processing.missed", false, KPID_UNIT_COUNT},
+        {"revenue / orders", true, KPID_UNIT_NUMBER},
+        {"revenue / 1000", false, KPID_UNIT_NUMBER},
+        {"mean_price * orders", false, KPID_UNIT_NUMBER},
+        {"100 * orders / visitors", true, KPID_UNIT_NUMBER},
         {"mean_price - low", false, KPID_UNIT_NUMBER},
     };
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
@@ -289,8 +313,10 @@ Test(config_model, judged_while_open)
 Test(config_model, windows)
 {
     struct kpid_model *model = kit_model(
-        BEFORE, "zone: Europe/Berlin\nkpis:\n  k:\n    formula: orders\n    week_start: sun\n    fiscal_year_start: apr\n"
-                "    windows:\n      - 5m\n      - { rolling: 1h, slide: 1h, history: 6000, name: hourly }\n      - 90s\n"
+        BEFORE, "zone: Europe/Berlin\nkpis:\n  k:\n    formula: orders\n    week_start: sun\n    "
+                "fiscal_year_start: apr\n"
+                "    windows:\n      - 5m\n      - { rolling: 1h, slide: 1h, history: 6000, name: hourly }\n "
+                "     - 90s\n"
                 "      - week\n      - { calendar: month, zone: Asia/Kolkata, history: 60 }\n      - year\n"
                 "      - all\n      - { all: , from: \"2026-01-01T00:00:00Z\", name: since }\n"
                 "  other: { formula: orders, windows: day, zone: UTC }\n");
@@ -322,19 +348,22 @@ Test(config_model, windows)
 Test(config_model, targets)
 {
     struct kpid_model *model = kit_model(
-        BEFORE, "kpis:\n"
-                "  a: { formula: processing.p90, windows: [5m], direction: down, target: 30m }\n"
-                "  b: { formula: mean_price, windows: [5m, 1h], direction: band, target: { low: 10, high: 20 } }\n"
-                "  c: { formula: mean_price, windows: [5m], direction: band, target: [-1.5, 2e3] }\n"
-                "  d: { formula: orders, windows: [5m, day], target: { 5m: 100, day: 30000 } }\n"
-                "  e: { formula: orders, windows: [5m], target: 100 }\n"
-                "  f: { formula: revenue, windows: [5m], unit: EUR, target: 0.50 }\n"
-                "  g:\n    formula: orders\n    windows: [5m, day]\n    by: [channel, region]\n    direction: band\n    target:\n"
-                "      - { window: 5m, group: { region: north }, from: 2026-01-01T00:00:00Z, to: 2027-01-01T00:00:00Z,\n"
-                "          weekdays: [mon, tue], hours: \"08:00-20:30\", value: 7 }\n"
-                "      - { window: day, weekdays: sun, hours: 22:00-06:00, low: 1, high: 2 }\n"
-                "      - { window: day, group: { }, value: [3, 4] }\n"
-                "  h: { formula: orders / visitors, windows: [5m], unit: percent, target: 0.25 }\n");
+        BEFORE,
+        "kpis:\n"
+        "  a: { formula: processing.p90, windows: [5m], direction: down, target: 30m }\n"
+        "  b: { formula: mean_price, windows: [5m, 1h], direction: band, target: { low: 10, high: 20 } }\n"
+        "  c: { formula: mean_price, windows: [5m], direction: band, target: [-1.5, 2e3] }\n"
+        "  d: { formula: orders, windows: [5m, day], target: { 5m: 100, day: 30000 } }\n"
+        "  e: { formula: orders, windows: [5m], target: 100 }\n"
+        "  f: { formula: revenue, windows: [5m], unit: EUR, target: 0.50 }\n"
+        "  g:\n    formula: orders\n    windows: [5m, day]\n    by: [channel, region]\n    direction: band\n "
+        "   target:\n"
+        "      - { window: 5m, group: { region: north }, from: 2026-01-01T00:00:00Z, to: "
+        "2027-01-01T00:00:00Z,\n"
+        "          weekdays: [mon, tue], hours: \"08:00-20:30\", value: 7 }\n"
+        "      - { window: day, weekdays: sun, hours: 22:00-06:00, low: 1, high: 2 }\n"
+        "      - { window: day, group: { }, value: [3, 4] }\n"
+        "  h: { formula: orders / visitors, windows: [5m], unit: percent, target: 0.25 }\n");
     cr_assert_float_eq(model->kpis[0].targets[0].span.high, 1800, 1e-9);
     const struct kpid_target_row *row = &model->kpis[1].targets[0];
     cr_assert_float_eq(row->span.low, 10, 1e-9);
@@ -362,9 +391,13 @@ Test(config_model, targets)
 Test(config_model, aliases)
 {
     struct kpid_model *model = kit_model(
-        BEFORE, "kpis:\n  a: { formula: revenue / orders, windows: &w [5m, 1h], target: 5, alert: &a { warn: -10 % } }\n"
-                "  b: { formula: orders / revenue, windows: *w, target: 5, alert: *a }\n");
+        BEFORE, "kpis:\n  a: { formula: revenue / orders, windows: &w [5m, 1h], target: 5, alert: "
+                "&a { warn: -10 % } }\n"
+                "  b: { formula: orders / revenue, windows: *w, target: &t 5, alert: *a }\n"
+                "  c: { formula: orders / visitors, windows: *w, fiscal_year_start: 4, target: *t }\n");
     cr_assert_eq(model->kpis[1].n_windows, 2);
     cr_assert_eq(model->kpis[1].n_rules, 1);
+    cr_assert_float_eq(model->kpis[2].targets[0].span.low, 5, 1e-9);
+    cr_assert_eq(model->kpis[2].windows[0].period.fiscal_month, 4);
     kpid_model_free(model);
 }

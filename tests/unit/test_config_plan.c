@@ -27,7 +27,8 @@ static void rungs_check(const char *snippet, const struct rung_case *rungs, size
                      (long long)m->rungs[i].width_ms);
         cr_assert_eq(m->rungs[i].keep_ms, rungs[i].keep_ms, "%s: rung %zu keep %lld", snippet, i,
                      (long long)m->rungs[i].keep_ms);
-        cr_assert_eq(m->rungs[i].parent, rungs[i].parent, "%s: rung %zu parent %d", snippet, i, m->rungs[i].parent);
+        cr_assert_eq(m->rungs[i].parent, rungs[i].parent, "%s: rung %zu parent %d", snippet, i,
+                     m->rungs[i].parent);
         for (size_t j = 0; j < i; j++)
             cr_assert_neq(m->rungs[i].hash, m->rungs[j].hash);
     }
@@ -65,11 +66,13 @@ Test(config_plan, tumbling)
 Test(config_plan, only_calendar)
 {
     RUNGS(ONE("[day]"), {KPID_RUNG_FIXED, MINUTE, 0, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0});
-    RUNGS(ONE("[day, { calendar: day, zone: Asia/Kolkata, name: ist }, month]"), {KPID_RUNG_FIXED, MINUTE, 0, 0},
-          {KPID_RUNG_CALENDAR, 0, HOUR, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0});
+    RUNGS(ONE("[day, { calendar: day, zone: Asia/Kolkata, name: ist }, month]"),
+          {KPID_RUNG_FIXED, MINUTE, 0, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0},
+          {KPID_RUNG_CALENDAR, 0, HOUR, 0});
 }
 
-/* Midnight in Kolkata is at half past the hour: panes of an hour are too wide for it, those of 15 minutes are not. */
+/* Midnight in Kolkata is at half past the hour: panes of an hour are too wide for it, those of 15 minutes are
+ * not. */
 Test(config_plan, kolkata)
 {
     RUNGS(ONE("[{ rolling: 12h, slide: 1h }, { calendar: day, zone: Asia/Kolkata }]"),
@@ -78,6 +81,15 @@ Test(config_plan, kolkata)
     RUNGS(ONE("[{ rolling: 3h, slide: 15m }, { calendar: day, zone: Asia/Kolkata }]"),
           {KPID_RUNG_FIXED, 15 * MINUTE, 3 * HOUR, 0}, {KPID_RUNG_FIXED, 3 * HOUR, HOUR, 0},
           {KPID_RUNG_CALENDAR, 0, HOUR, 0});
+}
+
+/* Panes as wide as the grain of the zone fill its calendar cells. */
+Test(config_plan, grain)
+{
+    RUNGS(ONE("[5m, { rolling: 3h, slide: 15m }, { calendar: day, zone: Asia/Kolkata }]"),
+          {KPID_RUNG_FIXED, 5000, 5 * MINUTE, 0}, {KPID_RUNG_FIXED, 5 * MINUTE, HOUR, 0},
+          {KPID_RUNG_FIXED, 15 * MINUTE, 3 * HOUR, 0}, {KPID_RUNG_FIXED, 3 * HOUR, HOUR, 2},
+          {KPID_RUNG_CALENDAR, 0, HOUR, 2});
 }
 
 Test(config_plan, all)
@@ -94,12 +106,14 @@ Test(config_plan, all)
 /* Slides that do not divide each other: rung 0 divides both. */
 Test(config_plan, odd_slides)
 {
-    RUNGS(ONE("[{ rolling: 1h, slide: 4m }, { rolling: 3h, slide: 6m }]"), {KPID_RUNG_FIXED, 2 * MINUTE, 0, 0},
-          {KPID_RUNG_FIXED, 4 * MINUTE, HOUR, 0}, {KPID_RUNG_FIXED, 6 * MINUTE, 3 * HOUR, 0},
-          {KPID_RUNG_FIXED, HOUR, HOUR, 2}, {KPID_RUNG_FIXED, 3 * HOUR, HOUR, 2});
+    RUNGS(ONE("[{ rolling: 1h, slide: 4m }, { rolling: 3h, slide: 6m }]"),
+          {KPID_RUNG_FIXED, 2 * MINUTE, 0, 0}, {KPID_RUNG_FIXED, 4 * MINUTE, HOUR, 0},
+          {KPID_RUNG_FIXED, 6 * MINUTE, 3 * HOUR, 0}, {KPID_RUNG_FIXED, HOUR, HOUR, 2},
+          {KPID_RUNG_FIXED, 3 * HOUR, HOUR, 2});
 }
 
-/* The windows of all KPIs count, through published parts and inlined KPIs, too; an unused measure has one rung. */
+/* The windows of all KPIs count, through published parts and inlined KPIs, too; an unused measure has one
+ * rung. */
 Test(config_plan, several_kpis)
 {
     RUNGS("measures: { m: { from: orders, count: }, n: { from: orders, count: } }\n"
@@ -114,7 +128,8 @@ Test(config_plan, equal_periods)
 {
     RUNGS(ONE("[day, { calendar: day, week_start: sun, fiscal_year_start: apr, name: other }]"),
           {KPID_RUNG_FIXED, MINUTE, 0, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0});
-    RUNGS(ONE("[week, { calendar: week, week_start: sun, name: us }, year, { calendar: year, fiscal_year_start: apr, "
+    RUNGS(ONE("[week, { calendar: week, week_start: sun, name: us }, year, { calendar: year, "
+              "fiscal_year_start: apr, "
               "name: fiscal }]"),
           {KPID_RUNG_FIXED, MINUTE, 0, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0},
           {KPID_RUNG_CALENDAR, 0, HOUR, 0}, {KPID_RUNG_CALENDAR, 0, HOUR, 0});
@@ -123,13 +138,23 @@ Test(config_plan, equal_periods)
 /* Every parent lies below, divides its child, and is no whole-length rung, over many sets of windows. */
 Test(config_plan, ladders_hold)
 {
-    static const char *const pool[] = {"5m", "1h", "24h", "day", "week", "month", "all", "90s", "7d",
-                                       "{ rolling: 10m, slide: 2m30s }", "{ rolling: 1h, slide: 1h, name: h }",
+    static const char *const pool[] = {"5m",
+                                       "1h",
+                                       "24h",
+                                       "day",
+                                       "week",
+                                       "month",
+                                       "all",
+                                       "90s",
+                                       "7d",
+                                       "{ rolling: 10m, slide: 2m30s }",
+                                       "{ rolling: 1h, slide: 1h, name: h }",
                                        "{ calendar: day, zone: Asia/Kathmandu, name: k }",
                                        "{ calendar: month, zone: America/New_York, name: n }"};
     for (unsigned set = 1; set < 1u << KPID_COUNT_OF(pool); set += 7) {
         struct kpid_buf text = KPID_BUF_INIT;
-        kpid_buf_add_str(&text, "measures: { m: { from: orders, count: } }\nkpis: { k: { formula: m, windows: [");
+        kpid_buf_add_str(&text,
+                         "measures: { m: { from: orders, count: } }\nkpis: { k: { formula: m, windows: [");
         for (size_t i = 0; i < KPID_COUNT_OF(pool); i++)
             if (set & 1u << i)
                 kpid_buf_printf(&text, "%s, ", pool[i]);
@@ -164,12 +189,12 @@ Test(config_plan, ladders_hold)
 
 Test(config_plan, groupings)
 {
-    struct kpid_model *model = kit_model(
-        KIT_SOURCES KIT_MEASURES,
-        "kpis:\n  a: { formula: orders, windows: [5m], by: [channel] }\n"
-        "  b: { formula: orders, windows: [5m], by: [channel, region] }\n"
-        "  c: { formula: orders / visitors, windows: [5m], by: [channel] }\n"
-        "  d: { formula: mean_price + low + spread + processing.p90 + revenue, windows: [5m] }\n");
+    struct kpid_model *model =
+        kit_model(KIT_SOURCES KIT_MEASURES,
+                  "kpis:\n  a: { formula: orders, windows: [5m], by: [channel] }\n"
+                  "  b: { formula: orders, windows: [5m], by: [channel, region] }\n"
+                  "  c: { formula: orders / visitors, windows: [5m], by: [channel] }\n"
+                  "  d: { formula: mean_price + low + spread + processing.p90 + revenue, windows: [5m] }\n");
     const struct kpid_source_plan *orders = &model->plans[0], *users = &model->plans[1];
     const struct kpid_source *source = &model->sources[0];
     cr_assert_eq(orders->n_groupings, 3);
@@ -205,27 +230,27 @@ static bool dispatched(const struct kpid_model *model, const char *type, const c
 
 Test(config_plan, dispatch)
 {
-    struct kpid_model *model = kit_model(
-        KIT_SOURCES,
-        "measures:\n"
-        "  one: { from: orders, where: type == \"a\", count: }\n"
-        "  both: { from: orders, where: 'type in [\"a\", \"b\"] and price > 1', count: }\n"
-        "  either: { from: orders, where: type == \"a\" or type == \"c\", count: }\n"
-        "  other: { from: orders, where: type != \"a\", count: }\n"
-        "  any: { from: orders, where: type == \"a\" or price > 1, count: }\n"
-        "  every: { from: orders, count: }\n"
-        "  none: { from: orders, where: type == \"a\" and type == \"b\", count: }\n"
-        "  clock: { from: orders, clock: { key: k, start: type == \"a\", stop: type == \"c\" } }\n"
-        "  users: { from: users, count: }\n");
+    struct kpid_model *model =
+        kit_model(KIT_SOURCES,
+                  "measures:\n"
+                  "  one: { from: orders, where: type == \"a\", count: }\n"
+                  "  both: { from: orders, where: 'type in [\"a\", \"b\"] and price > 1', count: }\n"
+                  "  either: { from: orders, where: type == \"a\" or type == \"c\", count: }\n"
+                  "  other: { from: orders, where: type != \"a\", count: }\n"
+                  "  any: { from: orders, where: type == \"a\" or price > 1, count: }\n"
+                  "  every: { from: orders, count: }\n"
+                  "  none: { from: orders, where: type == \"a\" and type == \"b\", count: }\n"
+                  "  clock: { from: orders, clock: { key: k, start: type == \"a\", stop: type == \"c\" } }\n"
+                  "  users: { from: users, count: }\n");
     static const struct {
         const char *measure, *types;
-    } cases[] = {{"one", "a"}, {"both", "ab"},  {"either", "ac"}, {"other", "bcz"}, {"any", "abcz"},
-                 {"every", "abcz"}, {"none", ""}, {"clock", "ac"}, {"users", ""}};
+    } cases[] = {{"one", "a"},      {"both", "ab"}, {"either", "ac"}, {"other", "bcz"}, {"any", "abcz"},
+                 {"every", "abcz"}, {"none", ""},   {"clock", "ac"},  {"users", ""}};
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++)
         for (const char *type = "abcz"; *type; type++) {
             char name[2] = {*type, '\0'};
-            cr_assert_eq(dispatched(model, name, cases[i].measure), strchr(cases[i].types, *type) != NULL, "%s %s",
-                         cases[i].measure, name);
+            cr_assert_eq(dispatched(model, name, cases[i].measure), strchr(cases[i].types, *type) != NULL,
+                         "%s %s", cases[i].measure, name);
         }
     cr_assert_eq(model->plans[0].n_measures, 8);
     cr_assert_eq(model->plans[1].n_measures, 1);
@@ -234,9 +259,9 @@ Test(config_plan, dispatch)
 
 Test(config_plan, limits)
 {
-    struct kpid_model *model = kit_model(KIT_SOURCES KIT_MEASURES,
-                                         "kpis:\n  a: { formula: orders, windows: [1h, 5m, week] }\n"
-                                         "  b: { formula: visitors, windows: [day] }\n");
+    struct kpid_model *model =
+        kit_model(KIT_SOURCES KIT_MEASURES, "kpis:\n  a: { formula: orders, windows: [1h, 5m, week] }\n"
+                                            "  b: { formula: visitors, windows: [day] }\n");
     cr_assert_eq(model->plans[0].tightest_slide_ms, 5000);
     cr_assert_eq(model->plans[0].longest_window_ms, 7 * DAY + HOUR);
     cr_assert_eq(model->plans[1].tightest_slide_ms, MINUTE);
@@ -244,12 +269,14 @@ Test(config_plan, limits)
     kpid_model_free(model);
 }
 
-/* ---- definition hashes --------------------------------------------------------------------------------------- */
+/* ---- definition hashes
+ * --------------------------------------------------------------------------------------- */
 
 static uint64_t measure_hash(const char *source, const char *measure)
 {
     char text[1024];
-    snprintf(text, sizeof text, "sources: { s: { topic: t, %s } }\nmeasures: { m: { from: s, %s } }\n", source, measure);
+    snprintf(text, sizeof text, "sources: { s: { topic: t, %s } }\nmeasures: { m: { from: s, %s } }\n",
+             source, measure);
     struct kpid_model *model = kit_model("", text);
     uint64_t hash = model->measures[0].hash;
     kpid_model_free(model);
@@ -287,13 +314,16 @@ static uint64_t kpi_hash(const char *kpi, uint64_t *ret_rule, uint64_t *ret_mode
 Test(config_plan, kpi_hashes)
 {
     uint64_t rule, model, other_rule, other_model;
-    uint64_t base = kpi_hash("formula: revenue / orders, windows: [5m], target: 5, alert: { warn: -10 % }", &rule, &model);
-    cr_assert_eq(base, kpi_hash("formula: (revenue)/orders, windows: [5m], target: 6, title: x, alert: { warn: -10 % }",
-                                &other_rule, &other_model));
+    uint64_t base = kpi_hash("formula: revenue / orders, windows: [5m], target: 5, alert: { warn: -10 % }",
+                             &rule, &model);
+    cr_assert_eq(
+        base,
+        kpi_hash("formula: (revenue)/orders, windows: [5m], target: 6, title: x, alert: { warn: -10 % }",
+                 &other_rule, &other_model));
     cr_assert_eq(rule, other_rule);
     cr_assert_neq(model, other_model);
-    cr_assert_eq(base, kpi_hash("formula: revenue / orders, windows: [5m], target: 5, alert: { warn: -11 % }", &other_rule,
-                                &other_model));
+    cr_assert_eq(base, kpi_hash("formula: revenue / orders, windows: [5m], target: 5, alert: { warn: -11 % }",
+                                &other_rule, &other_model));
     cr_assert_neq(rule, other_rule);
     cr_assert_neq(base, kpi_hash("formula: orders / revenue, windows: [5m]", &other_rule, &other_model));
     cr_assert_neq(base, kpi_hash("formula: revenue / orders, windows: [10m]", &other_rule, &other_model));

@@ -1,4 +1,5 @@
-/* Time zone files: transitions, the rule of the footer up to 2100, damaged files. Compared with the C library. */
+/* Time zone files: transitions, the rule of the footer up to 2100, damaged files. Compared with the C
+ * library. */
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,8 +25,8 @@ static void zone_compare(const char *name)
         struct tm tm;
         time_t at = (time_t)t;
         cr_assert(localtime_r(&at, &tm));
-        cr_assert_eq(kpid_zone_offset(&zone, t * 1000), tm.tm_gmtoff, "%s at %lld: %d, not %ld", name, (long long)t,
-                     kpid_zone_offset(&zone, t * 1000), tm.tm_gmtoff);
+        cr_assert_eq(kpid_zone_offset(&zone, t * 1000), tm.tm_gmtoff, "%s at %lld: %d, not %ld", name,
+                     (long long)t, kpid_zone_offset(&zone, t * 1000), tm.tm_gmtoff);
     }
     for (size_t i = 1; i < zone.n; i++) {
         cr_assert_gt(zone.since_ms[i], zone.since_ms[i - 1]);
@@ -43,10 +44,26 @@ static void zone_compare(const char *name)
 Test(config_zone, equal_to_the_c_library)
 {
     static const char *const names[] = {
-        "UTC",              "Europe/Berlin",   "America/New_York",  "America/Sao_Paulo", "Asia/Kolkata",
-        "Asia/Shanghai",    "Asia/Kathmandu",  "Australia/Sydney",  "Australia/Lord_Howe", "Africa/Casablanca",
-        "America/St_Johns", "Asia/Tehran",     "America/Nuuk",      "Pacific/Chatham",   "Europe/Dublin",
-        "Asia/Gaza",        "Antarctica/Troll", "Pacific/Apia",     "America/Santiago",  "Etc/GMT+5",
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "America/Sao_Paulo",
+        "Asia/Kolkata",
+        "Asia/Shanghai",
+        "Asia/Kathmandu",
+        "Australia/Sydney",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+        "America/St_Johns",
+        "Asia/Tehran",
+        "America/Nuuk",
+        "Pacific/Chatham",
+        "Europe/Dublin",
+        "Asia/Gaza",
+        "Antarctica/Troll",
+        "Pacific/Apia",
+        "America/Santiago",
+        "Etc/GMT+5",
     };
     for (size_t i = 0; i < KPID_COUNT_OF(names); i++)
         zone_compare(names[i]);
@@ -58,7 +75,8 @@ Test(config_zone, the_last_summer_of_2100)
     const char *error;
     cr_assert(kpid_zone_read(ZONEINFO, "Europe/Berlin", &zone, &error));
     int64_t july, december;
-    cr_assert(kpid_time_parse("2100-07-01T00:00:00Z", 20, &july) && kpid_time_parse("2100-12-01T00:00:00Z", 20, &december));
+    cr_assert(kpid_time_parse("2100-07-01T00:00:00Z", 20, &july) &&
+              kpid_time_parse("2100-12-01T00:00:00Z", 20, &december));
     cr_assert_eq(kpid_zone_offset(&zone, july), 7200);
     cr_assert_eq(kpid_zone_offset(&zone, december), 3600);
     kpid_zone_release(&zone);
@@ -102,11 +120,13 @@ Test(config_zone, rules)
     cr_assert_eq(kpid_zone_rule_end(&rule, 2026), INT64_C(1793512800));   /* 2026-11-01 02:00 EDT */
     cr_assert(kpid_zone_rule_parse("A1BBB,J60/0,59/0", &rule) == false);
     cr_assert(kpid_zone_rule_parse("AAA0BBB,J60/0,59/0", &rule));
-    cr_assert_eq(kpid_zone_rule_begin(&rule, 2024), kpid_civil_days(2024, 3, 1) * 86400); /* J skips 29 February */
+    cr_assert_eq(kpid_zone_rule_begin(&rule, 2024),
+                 kpid_civil_days(2024, 3, 1) * 86400); /* J skips 29 February */
     cr_assert_eq(kpid_zone_rule_end(&rule, 2024), kpid_civil_days(2024, 2, 29) * 86400 - 3600);
 }
 
-/* Every prefix of a file, and every byte of it changed, is refused or read; nothing is read behind its end. */
+/* Every prefix of a file, and every byte of it changed, is refused or read; nothing is read behind its end.
+ */
 Test(config_zone, damaged_files)
 {
     char dir[] = "/tmp/kpid-zone-XXXXXX", path[64];
