@@ -125,15 +125,16 @@ static void value_read(struct kpid_loader *loader, const struct kpid_setting *se
 
 static void default_store(const struct kpid_setting *setting, void *base)
 {
-    uint64_t value;
+    uint64_t value = 0;
     if (!setting->initial || setting->initial[0] == '=')
         return;
-    if (setting->type == KPID_SETTING_TEXT || setting->type == KPID_SETTING_ENV)
+    if (setting->type == KPID_SETTING_TEXT || setting->type == KPID_SETTING_ENV) {
         store_text(setting, base, kpid_strdup(setting->initial));
-    else if (integer_read(setting, setting->initial, &value))
-        store_integer(setting, base, value);
-    else
-        assert(!"a default of the table is not of its type");
+        return;
+    }
+    bool good = integer_read(setting, setting->initial, &value);
+    assert(good); /* the table's own fault */
+    store_integer(setting, base, value);
 }
 
 void kpid_settings_read(struct kpid_loader *loader, const char *section, const struct kpid_yaml *map,
