@@ -176,6 +176,23 @@ static void provisional(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
 
 /* ---- the round ---- */
 
+/* What becomes final here is told to readers; from this very moment events behind it are corrections. */
+static void watch_finals(struct kpid_evaluator *ev)
+{
+    for (uint32_t s = 0; s < ev->model->n_sources; s++)
+        for (size_t place = 0; place < ev->model->plans[s].n_measures; place++) {
+            int64_t furthest = KPID_NEVER;
+            for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+                for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++)
+                    for (size_t w = 0; ev->kpis[k].refs[i].source == s && ev->kpis[k].refs[i].place == place &&
+                                       w < ev->model->kpis[k].n_windows; w++)
+                        if (ev->kpis[k].progress[w].final_ms > furthest)
+                            furthest = ev->kpis[k].progress[w].final_ms;
+            for (size_t i = 0; i < ev->sources[s].n_shards; i++)
+                kpid_shard_watch(ev->sources[s].shards[i], place, furthest);
+        }
+}
+
 bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources, bool end_of_input,
                         bool with_provisional, size_t budget, int64_t now_ms)
 {
@@ -195,6 +212,7 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
                 ev->sink->final(ev->ctx, k, w, progress->final_ms);
         }
     kpid_revise(ev);
+    watch_finals(ev);
     for (uint32_t k = 0; k < ev->model->n_kpis; k++)
         for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
             if (with_provisional && !end_of_input)

@@ -11,9 +11,10 @@ static const struct kpid_pair defaults[] = {
     {(char *)"heartbeat.interval.ms", (char *)"3000"},
     {(char *)"fetch.min.bytes", (char *)"1"},
     {(char *)"fetch.message.max.bytes", (char *)"1048576"},
-    /* A broker's thread of librdkafka 2.0 that found all queues full sleeps up to a second, so a queue should
-     * hold about a second of reading; per topic-partition, since each has a queue of its own. */
-    {(char *)"queued.min.messages", (char *)"200000"},
+    /* Per topic-partition, since each has a queue of its own. A broker's thread of librdkafka 2.0 that found
+     * all queues full sleeps up to a second, so together they should hold about a second of reading; alone,
+     * no more than some 60 MB of memory in catch-up. Few partitions and much memory: raise both. */
+    {(char *)"queued.min.messages", (char *)"100000"},
     {(char *)"queued.max.messages.kbytes", (char *)"32768"},
     {(char *)"topic.metadata.refresh.interval.ms", (char *)"30000"},
     {(char *)"socket.keepalive.enable", (char *)"true"},

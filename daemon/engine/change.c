@@ -128,3 +128,8 @@ void kpid_shard_touched_clear(struct kpid_shard *shard)
     for (size_t i = 0; i < shard->plan->n_measures; i++)
         shard->measures[i].n_touches = 0;
 }
+
+void kpid_shard_watch(struct kpid_shard *shard, size_t measure_index, int64_t below_ms)
+{
+    shard->measures[measure_index].touch_below_ms = below_ms;
+}

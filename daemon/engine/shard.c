@@ -22,7 +22,8 @@ static void measure_init(struct kpid_shard *shard, size_t index, const struct kp
         m->grouping_began_ms[g] = KPID_NEVER;
     for (size_t r = 0; r < def->n_rungs; r++)
         m->marks[r] = (struct kpid_rung_mark){ r ? KPID_NEVER : KPID_FOREVER, KPID_NEVER, KPID_NEVER };
-    m->max_merged_ms = m->touch_below_ms = KPID_NEVER;
+    m->max_merged_ms = KPID_NEVER;
+    m->touch_below_ms = KPID_FOREVER;
     if (def->is_clock)
         m->clocks = kpid_clocks_new(def);
 }
@@ -328,8 +329,6 @@ void kpid_shard_advance(struct kpid_shard *shard, const int64_t *progress_ms, in
     int64_t lowest = KPID_FOREVER, lateness = shard->source->allowed_lateness_ms;
 
     for (uint32_t i = 0; i < shard->plan->n_measures; i++) {
-        if (progress_ms[i] > shard->measures[i].touch_below_ms)
-            shard->measures[i].touch_below_ms = progress_ms[i];
         kpid_ladder_advance(shard, i, progress_ms[i], released_ms);
         if (progress_ms[i] < lowest)
             lowest = progress_ms[i];
