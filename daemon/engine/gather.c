@@ -170,7 +170,11 @@ static size_t choose_rung(const struct kpid_measure_state *m, int64_t start_ms, 
         if (start_ms < m->marks[r].floor_ms || start_ms == KPID_NEVER || kpid_rung_start(rung, start_ms) != start_ms)
             continue;
         int64_t end = kpid_rung_end(rung, start_ms);
-        bool fits = rung->kind == KPID_RUNG_FIXED ? (boundary_ms - start_ms) % rung->width_ms == 0 : end >= boundary_ms;
+        /* A calendar pane holds all before its mark: it serves its own period, or an open one, and no shorter window
+         * that begins at the same instant. */
+        bool fits = rung->kind == KPID_RUNG_FIXED
+                        ? (boundary_ms - start_ms) % rung->width_ms == 0
+                        : end == boundary_ms || (end > boundary_ms && m->marks[r].merged_ms <= boundary_ms);
         if (fits && end > best_end) {
             best = r;
             best_end = end;
