@@ -113,16 +113,7 @@ void kpid_round_final(struct kpid_publisher *publisher, uint32_t kpi, uint32_t w
     op->value = piece_since(&publisher->next, at);
 }
 
-/* A transition has no flag for the group __other__: its values say so. */
-static bool is_other(const char *const *group, size_t n_by)
-{
-    for (size_t i = 0; group && i < n_by; i++) {
-        if (strcmp(group[i], "__other__") != 0)
-            return false;
-    }
-    return group && n_by;
-}
-
+/* __other__ is never judged, so a group of that name here is a group like any other. */
 void kpid_round_transition(struct kpid_publisher *publisher, const struct kpid_transition *transition)
 {
     struct kpid_round *round = &publisher->next;
@@ -135,7 +126,7 @@ void kpid_round_transition(struct kpid_publisher *publisher, const struct kpid_t
     *op = (struct kpid_alert_op){.kind = 't'};
     size_t at = bytes->len;
     kpid_buf_printf(bytes, "%s|%s|%s|", rule->name, kpi->name, kpi->windows[rule->window].name);
-    kpid_group_field(bytes, transition->group, kpi->n_by, is_other(transition->group, kpi->n_by));
+    kpid_group_field(bytes, transition->group, kpi->n_by, false);
     op->key = piece_since(round, at);
     at = bytes->len;
     kpid_transition_json(publisher->model, transition, bytes);
@@ -260,8 +251,7 @@ void kpid_round_group_delete(struct kpid_publisher *publisher, uint32_t kpi, uin
     struct kpid_round *round = &publisher->next;
     struct kpid_entry *entry = entry_add(publisher, kpi, window, false);
     size_t at = round->bytes.len;
-    size_t n_by = publisher->model->kpis[kpi].n_by;
-    kpid_group_field(&round->bytes, group, n_by, is_other(group, n_by));
+    kpid_group_field(&round->bytes, group, publisher->model->kpis[kpi].n_by, false);
     entry->op = KPID_OP_DELETE;
     entry->kafka = true;
     entry->field = piece_since(round, at);
