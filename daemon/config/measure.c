@@ -145,7 +145,7 @@ static void measure_load(struct kpid_loader *loader, size_t index, struct kpid_y
                          struct kpid_yaml *map)
 {
     struct kpid_measure *measure = &loader->model->measures[index];
-    size_t at;
+    size_t at = 0;
     measure->name = kpid_strdup(key->text);
     kpid_want_name(loader, key, false, "measure");
     if (!kpid_want_map(loader, map, key->text))

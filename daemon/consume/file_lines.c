@@ -168,7 +168,7 @@ static const char *envelope_read(struct kpid_file *file, const struct kpid_slice
 
 enum kpid_file_got kpid_file_line(struct kpid_file *file, struct kpid_record *record, struct kpid_buf *error)
 {
-    struct kpid_slice line;
+    struct kpid_slice line = {0};
     enum kpid_file_got got = line_next(file, &line, error);
     if (got != KPID_FILE_RECORD)
         return got;
