@@ -5,6 +5,11 @@
 #define WEEKDAYS "sun|mon|tue|wed|thu|fri|sat"
 #define MONTHS   "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 
+bool kpid_weekday_find(const char *word, uint8_t *ret)
+{
+    return kpid_text_choice(word, WEEKDAYS, ret);
+}
+
 bool kpid_weekday_want(struct kpid_loader *loader, const struct kpid_yaml *node, uint8_t *ret)
 {
     return kpid_want_choice(loader, node, "weekday", WEEKDAYS, ret);

@@ -4,7 +4,9 @@
 
 #include "loader.h"
 
-/* 0 Sunday .. 6 Saturday. */
+/* 0 Sunday .. 6 Saturday; false: it is none. */
+bool kpid_weekday_find(const char *word, uint8_t *ret) KPID_MUST_CHECK;
+/* The same; a fault if it is none. */
 bool kpid_weekday_want(struct kpid_loader *loader, const struct kpid_yaml *node,
                        uint8_t *ret) KPID_MUST_CHECK;
 /* `week_start` and `fiscal_year_start` of a map, if they are there. */

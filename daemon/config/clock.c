@@ -3,6 +3,7 @@
 
 #include "expression.h"
 #include "settings.h"
+#include "worktime.h"
 
 static const char *const words[KPID_CLOCK_WORDS] = {
     [KPID_CLOCK_START] = "start",   [KPID_CLOCK_PAUSE] = "pause", [KPID_CLOCK_RESUME] = "resume",
@@ -62,6 +63,9 @@ void kpid_clock_load(struct kpid_loader *loader, struct kpid_measure *measure, s
                     i == KPID_CLOCK_START ? "type == \"order.created\"" : "type == \"order.shipped\"");
     }
     resume_check(loader, map);
+    const struct kpid_yaml *calendar = kpid_yaml_get(map, "calendar");
+    if (calendar)
+        clock->calendar = kpid_calendar_want(loader, calendar);
     uint8_t index;
     if (negative && kpid_want_choice(loader, negative, "negative", "drop|keep", &index))
         clock->keep_negative = index == 1;

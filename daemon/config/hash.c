@@ -57,6 +57,8 @@ static void clock_print(const struct kpid_source *source, const struct kpid_cloc
         expr_print(source, &clock->when[i], words[i], out);
     kpid_buf_printf(out, "clock %" PRId64 " %" PRId64 " %d\n", clock->deadline_ms, clock->forget_after_ms,
                     clock->keep_negative);
+    if (clock->calendar)
+        kpid_buf_printf(out, "calendar %" PRIx64 "\n", clock->calendar->hash);
 }
 
 static void measure_hash(const struct kpid_model *model, struct kpid_measure *measure, struct kpid_buf *out)

@@ -1,4 +1,4 @@
-/* The order in which a configuration is read: settings, sources, measures, KPIs, plan. All faults are
+/* The order in which a configuration is read: settings, sources, calendars, measures, KPIs, plan. All faults are
  * collected; a model is given out only without any. */
 #include "kpid/config.h"
 
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "expression.h"
+#include "worktime.h"
 
 #define FILE_MAX_BYTES (UINT64_C(16) << 20)
 
@@ -34,9 +35,10 @@ static void root_load(struct kpid_loader *loader)
         root = NULL;
     kpid_settings_load(loader, root);
     kpid_sources_load(loader, kpid_yaml_get(root, "sources"));
+    kpid_calendars_load(loader, kpid_yaml_get(root, "calendars"));
     kpid_measures_load(loader, kpid_yaml_get(root, "measures"));
     kpid_kpis_load(loader, kpid_yaml_get(root, "kpis"));
-    if (loader->faults.n_errors > 0)
+    if (loader->faults.n_errors + loader->n_other_faults > 0)
         return;
     usage_check(loader, kpid_yaml_get(root, "measures"));
     kpid_model_plan(loader);
@@ -51,6 +53,10 @@ static void loader_release(struct kpid_loader *loader)
         free(loader->declared[i]);
     free(loader->declared);
     free(loader->measure_by);
+    for (size_t i = 0; i < loader->n_calendars; i++)
+        free(loader->calendars[i].name);
+    free(loader->calendars);
+    kpid_buf_release(&loader->other_faults);
     kpid_yaml_tree_release(&loader->tree);
     kpid_faults_release(&loader->faults);
 }
@@ -63,6 +69,7 @@ struct kpid_model *kpid_config_parse(const char *name, const char *text, size_t 
     struct kpid_model *model = kpid_zalloc(1, sizeof *model);
     loader.model = model;
     loader.zoneinfo = options && options->zoneinfo ? options->zoneinfo : "/usr/share/zoneinfo";
+    loader.installed_calendars = options && options->calendars ? options->calendars : KPID_CALENDARS;
     model->path = kpid_strdup(name);
     model->zones = kpid_zalloc(1, sizeof(struct kpid_zone *));
     model->zones[0] = kpid_zalloc(1, sizeof *model->zones[0]);
@@ -73,7 +80,10 @@ struct kpid_model *kpid_config_parse(const char *name, const char *text, size_t 
     kpid_yaml_tree_init(&loader.tree, text, len, &loader.faults);
     if (loader.tree.root || loader.faults.n_errors == 0)
         root_load(&loader);
-    *ret_faults = kpid_faults_print(&loader.faults, faults);
+    *ret_faults = kpid_faults_print(&loader.faults, faults) + loader.n_other_faults;
+    if (loader.faults.n > 0 && loader.other_faults.len > 0)
+        kpid_buf_add_char(faults, '\n');
+    kpid_buf_add(faults, loader.other_faults.data, loader.other_faults.len);
     loader_release(&loader);
     if (*ret_faults == 0)
         return model;
@@ -88,26 +98,33 @@ static void file_fault(const char *path, const char *error, struct kpid_buf *fau
     *ret_faults = 1;
 }
 
-struct kpid_model *kpid_config_load(const char *path, const struct kpid_config_options *options,
-                                    struct kpid_buf *faults, size_t *ret_faults)
+bool kpid_file_read(const char *path, struct kpid_buf *ret, const char **error)
 {
     FILE *file = fopen(path, "rb");
     if (!file) {
-        file_fault(path, strerror(errno), faults, ret_faults);
-        return NULL;
+        *error = strerror(errno);
+        return false;
     }
-    struct kpid_buf text = KPID_BUF_INIT;
     char chunk[16384];
     size_t n;
-    while (text.len <= FILE_MAX_BYTES && (n = fread(chunk, 1, sizeof chunk, file)) > 0)
-        kpid_buf_add(&text, chunk, n);
+    while (ret->len <= FILE_MAX_BYTES && (n = fread(chunk, 1, sizeof chunk, file)) > 0)
+        kpid_buf_add(ret, chunk, n);
     int failed = ferror(file) ? errno : 0;
     fclose(file);
+    *error = failed ? strerror(failed) : "it is larger than 16 MiB";
+    return !failed && ret->len <= FILE_MAX_BYTES;
+}
+
+struct kpid_model *kpid_config_load(const char *path, const struct kpid_config_options *options,
+                                    struct kpid_buf *faults, size_t *ret_faults)
+{
+    struct kpid_buf text = KPID_BUF_INIT;
+    const char *error;
     struct kpid_model *model = NULL;
-    if (failed || text.len > FILE_MAX_BYTES)
-        file_fault(path, failed ? strerror(failed) : "it is larger than 16 MiB", faults, ret_faults);
-    else
+    if (kpid_file_read(path, &text, &error))
         model = kpid_config_parse(path, text.data ? text.data : "", text.len, options, faults, ret_faults);
+    else
+        file_fault(path, error, faults, ret_faults);
     kpid_buf_release(&text);
     return model;
 }

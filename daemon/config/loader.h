@@ -5,6 +5,13 @@
 #include "kpid/config.h"
 #include "yaml_tree.h"
 
+/* A calendar that was looked for; `work` NULL: it has faults. */
+struct kpid_named_calendar {
+    char *name;
+    const struct kpid_worktime *work; /* of the model */
+    bool section;                     /* named under `calendars:` */
+};
+
 struct kpid_parse; /* an expression between parsing and typing, see expression.h */
 
 struct kpid_loader {
@@ -18,6 +25,11 @@ struct kpid_loader {
     size_t n_parses;
     bool **declared; /* per source and field: declared under `fields` (types are not inferred) */
     const struct kpid_yaml **measure_by; /* per measure: its `by`, or NULL */
+    const char *installed_calendars;
+    struct kpid_named_calendar *calendars;
+    size_t n_calendars;
+    struct kpid_buf other_faults; /* of other files, as text, and how many of them are errors */
+    size_t n_other_faults;
 };
 
 /* ---- reading one value; each gives a fault and false when it is not what it should be
@@ -76,6 +88,8 @@ const struct kpid_zone *kpid_zone_named(struct kpid_loader *loader, const char *
 /* Reads a TZif file (RFC 8536) into `zone`, its rule unrolled to 2100; false: `error` says why. */
 bool kpid_zone_read(const char *zoneinfo, const char *name, struct kpid_zone *zone,
                     const char **error) KPID_MUST_CHECK;
+/* The whole file, at most 16 MiB; false: `error` says why (borrowed until the next error). */
+bool kpid_file_read(const char *path, struct kpid_buf *ret, const char **error) KPID_MUST_CHECK;
 /* Splits a dotted path. Returns owned keys. */
 char **kpid_path_split(const char *dotted, size_t *ret_n);
 /* Index of a window of the KPI by name, -1: none. */

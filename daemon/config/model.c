@@ -127,6 +127,11 @@ void kpid_model_free(struct kpid_model *model)
         free(model->zones[i]);
     }
     free(model->zones);
+    for (size_t i = 0; i < model->n_calendars; i++) {
+        kpid_worktime_release(model->calendars[i]);
+        free(model->calendars[i]);
+    }
+    free(model->calendars);
     settings_release(&model->settings);
     free(model->path);
     free(model);

@@ -57,19 +57,21 @@ static int64_t local_day(const struct kpid_zone *zone, int64_t t_ms)
     return floor_div(t_ms + kpid_zone_offset(zone, t_ms) * 1000LL, DAY_MS);
 }
 
-/* The first instant whose civil day is `day` or later: its midnight, or the end of the gap that swallowed it.
- */
-static int64_t day_start(const struct kpid_zone *zone, int64_t day)
+int64_t kpid_zone_instant(const struct kpid_zone *zone, int64_t local_ms)
 {
-    int64_t local = day * DAY_MS;
-    size_t i = interval_find(zone, local - OFFSET_BOUND_MS);
+    size_t i = interval_find(zone, local_ms - OFFSET_BOUND_MS);
     for (;; i++) {
-        int64_t t = local - zone->offset_s[i] * 1000LL;
+        int64_t t = local_ms - zone->offset_s[i] * 1000LL;
         if (t < zone->since_ms[i])
             t = zone->since_ms[i];
         if (i + 1 == zone->n || t < zone->since_ms[i + 1])
             return t;
     }
+}
+
+static int64_t day_start(const struct kpid_zone *zone, int64_t day)
+{
+    return kpid_zone_instant(zone, day * DAY_MS);
 }
 
 /* Months before `month` since the year (or quarter of `length` months) that begins with `first`. */

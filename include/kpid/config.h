@@ -7,6 +7,7 @@
 
 struct kpid_config_options {
     const char *zoneinfo;    /* directory of TZif files; NULL = /usr/share/zoneinfo */
+    const char *calendars;   /* directory of calendars looked for behind the configuration's own; NULL = the installed */
 };
 
 /* Reads `path`. Returns the model (owned, kpid_model_free), or NULL: `faults` then holds one text a fault, separated

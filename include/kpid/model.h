@@ -9,7 +9,7 @@
 
 #include "kpid/agg.h"
 #include "kpid/expr.h"
-#include "kpid/zone.h"
+#include "kpid/worktime.h"
 
 /* ---- sources ------------------------------------------------------------------------------------------------ */
 
@@ -108,6 +108,7 @@ struct kpid_clock_spec {
     int64_t deadline_ms;                         /* KPID_FOREVER: none */
     int64_t forget_after_ms;                     /* KPID_FOREVER: never */
     bool keep_negative;
+    const struct kpid_worktime *calendar;        /* NULL: every hour counts */
     uint32_t max_keys;                           /* a shard */
 };
 
@@ -253,6 +254,8 @@ struct kpid_model {
     struct kpid_settings settings;
     struct kpid_zone **zones;
     size_t n_zones;
+    struct kpid_worktime **calendars;            /* working calendars that clocks name */
+    size_t n_calendars;
     struct kpid_source *sources;
     struct kpid_source_plan *plans; /* one per source */
     size_t n_sources;

@@ -35,6 +35,9 @@ void kpid_zone_utc(struct kpid_zone *zone);
 void kpid_zone_release(struct kpid_zone *zone);
 
 int32_t kpid_zone_offset(const struct kpid_zone *zone, int64_t t_ms);
+/* The first instant at which the zone's clocks show `local_ms` (ms since 1970-01-01 00:00 as they count) or later: the
+ * first of two where a clock set back shows it twice, the end of the gap where it was set forward over it. */
+int64_t kpid_zone_instant(const struct kpid_zone *zone, int64_t local_ms);
 /* Start of the period that t lies in, and of the next one. */
 int64_t kpid_zone_period_start(const struct kpid_zone *zone, struct kpid_period period, int64_t t_ms);
 int64_t kpid_zone_period_next(const struct kpid_zone *zone, struct kpid_period period, int64_t t_ms);

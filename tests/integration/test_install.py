@@ -46,7 +46,7 @@ class Unit(harness.TestCase):
                            capture_output=True)
             names = {name for _, _, files in os.walk(folder) for name in files}
         for name in ("kpid", "kpictl", "kpid.service", "kpid.yaml", "kpid.conf", "kpid.8", "kpictl.1", "kpid.yaml.5",
-                     "kpid-redis.7", "snapshot.schema.json"):
+                     "kpid-redis.7", "snapshot.schema.json", "cn-workdays.yaml", "us-federal.yaml", "br-national.yaml", "24x7.yaml"):
             self.assertIn(name, names)
 
 
