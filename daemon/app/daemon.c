@@ -21,6 +21,7 @@ static void on_partitions(void *ctx, uint32_t source, int32_t n)
         return;
     state->slots = kpid_realloc(state->slots, (size_t)n * sizeof(*state->slots));
     state->active = kpid_realloc(state->active, (size_t)n * sizeof(*state->active));
+    state->idle = kpid_realloc(state->idle, (size_t)n * sizeof(*state->idle));
     for (int32_t p = state->n_partitions; p < n; p++)
         state->slots[p] = NULL;
     kpid_log(d, KPID_LOG_INFO, "source %s has %d partitions", d->model->sources[source].name, n);
@@ -81,9 +82,11 @@ static void on_serve(evutil_socket_t fd, short what, void *ctx)
     kpid_consumer_serve(d->consumer, SERVE_BUDGET);
     if (d->taken == before)
         return;
-    int64_t now = kpid_now_mono();
     for (uint32_t s = 0; s < d->model->n_sources; s++) {
-        d->sources[s].read_at_ms = now;
+        if (!d->sources[s].was_read)
+            continue;
+        d->sources[s].was_read = false;
+        kpid_time_read(d, s);
         if (d->model->sources[s].max_skew_ms != KPID_FOREVER)
             kpid_hold_skew(d, s);
     }
@@ -226,7 +229,8 @@ bool kpid_daemon_open(struct daemon *d)
     d->sources = kpid_zalloc(model->n_sources + 1, sizeof(*d->sources));
     for (size_t s = 0; s < model->n_sources; s++) {
         d->sources[s].decoder = kpid_decoder_new(&model->sources[s]);
-        d->sources[s].released_ms = d->sources[s].publish_ms = d->sources[s].released_at_cut_ms = KPID_NEVER;
+        kpid_watermark_init(&d->sources[s].watermark);
+        d->sources[s].released_at_cut_ms = KPID_NEVER;
     }
     if (!open_redis(d, &error))
         return fail(d, "redis", &error);
@@ -268,6 +272,7 @@ void kpid_daemon_close(struct daemon *d)
     for (size_t s = 0; d->sources && s < d->model->n_sources; s++) {
         free(d->sources[s].slots);
         free(d->sources[s].active);
+        free(d->sources[s].idle);
     }
     free(d->sources);
     free(d->views);

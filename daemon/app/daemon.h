@@ -10,6 +10,7 @@
 #include "kpid/publish.h"
 #include "kpid/shard.h"
 #include "kpid/store.h"
+#include "kpid/watermark.h"
 
 #include <event2/event.h>
 
@@ -48,11 +49,11 @@ struct source_state {
     struct slot_owner **slots; /* by partition */
     int32_t n_partitions;
     struct kpid_decoder *decoder;
-    int64_t released_ms, publish_ms;
-    int64_t read_at_ms;        /* monotonic: when the last record was taken */
+    struct kpid_watermark watermark;
+    bool was_read;             /* records were taken in this turn */
     struct kpid_shard **active; /* of this tick */
+    const bool **idle;         /* of each of them */
     size_t n_active;
-    bool all_idle;
     bool past_pending;
     int64_t released_at_cut_ms;
 };
@@ -147,6 +148,7 @@ void kpid_round_lost(struct daemon *d);
 
 /* time.c */
 void kpid_time_update(struct daemon *d);
+void kpid_time_read(struct daemon *d, uint32_t source);
 
 /* hold.c */
 void kpid_hold_update(struct daemon *d);

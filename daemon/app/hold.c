@@ -58,7 +58,7 @@ void kpid_hold_update(struct daemon *d)
         kpid_consumer_hold_all(d->consumer, all);
     }
     for (uint32_t s = 0; s < d->model->n_sources; s++) {
-        uint64_t pending = d->evaluator ? kpid_evaluator_pending(d->evaluator, s, d->sources[s].released_ms) : 0;
+        uint64_t pending = d->evaluator ? kpid_evaluator_pending(d->evaluator, s, d->sources[s].watermark.released_ms) : 0;
         d->sources[s].past_pending = pending > d->model->sources[s].max_pending;
         kpid_hold_skew(d, s);
     }

@@ -20,7 +20,6 @@ static void start_reading(struct slot_owner *slot)
             offsets[t] = source->start == KPID_START_LATEST ? KPID_OFFSET_END : KPID_OFFSET_BEGINNING;
     }
     slot->state = SLOT_ACTIVE;
-    d->sources[slot->source].read_at_ms = kpid_now_mono();
     kpid_consumer_start(d->consumer, slot->source, slot->partition, offsets);
     free(offsets);
 }

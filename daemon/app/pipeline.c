@@ -26,6 +26,7 @@ void kpid_pipeline_record(void *ctx, const struct kpid_record *record)
         kpid_shard_refuse(slot->shard, record, reason);
     if (class <= KPID_CLASS_LATE)
         kpid_letters_keep(d, record);
+    source->was_read = true;
     d->taken++;
     d->uncommitted++;
 }

@@ -221,7 +221,7 @@ static void begin(struct daemon *d)
     bool unfinished = any_unfinished(d);
     kpid_time_update(d);
     for (size_t s = 0; s < d->model->n_sources; s++)
-        d->sources[s].released_at_cut_ms = d->sources[s].released_ms;
+        d->sources[s].released_at_cut_ms = d->sources[s].watermark.released_ms;
     /* Evaluating elapses clocks' deadlines: that belongs to the cut as well, so it comes first. */
     if (d->evaluator && d->publisher_ready && !unfinished && !d->stopping) {
         d->more = kpid_evaluator_run(d->evaluator, d->views, d->end_of_input, true, EVALUATIONS_A_ROUND, now);

@@ -75,8 +75,8 @@ static void source_metrics(const struct daemon *d, struct kpid_buf *body)
 
     kpid_metric_family(body, "kpid_watermark_seconds", "gauge", "Event time up to which the source is complete.");
     for (size_t s = 0; s < d->model->n_sources; s++)
-        if (d->sources[s].publish_ms != KPID_NEVER)
-            kpid_metric_sample(body, "kpid_watermark_seconds", (double)d->sources[s].publish_ms / 1000, "source",
+        if (d->sources[s].watermark.publish_ms != KPID_NEVER)
+            kpid_metric_sample(body, "kpid_watermark_seconds", (double)d->sources[s].watermark.publish_ms / 1000, "source",
                                d->model->sources[s].name, NULL);
     kpid_metric_family(body, "kpid_consumer_lag_records", "gauge", "Records between what was read and the log's end.");
     for (uint32_t s = 0; s < d->model->n_sources; s++)
