@@ -275,9 +275,9 @@ static void loop_close(struct kpid_consumer *consumer)
 static void sources_free(struct kpid_consumer *consumer)
 {
     for (uint32_t s = 0; s < consumer->n_sources; s++) {
-        for (int32_t p = 0; p < consumer->sources[s].n_shards; p++)
-            free(consumer->sources[s].shards[p]);
-        free(consumer->sources[s].shards);
+        for (int32_t p = 0; p < consumer->sources[s].n_claims; p++)
+            free(consumer->sources[s].claims[p]);
+        free(consumer->sources[s].claims);
         free(consumer->sources[s].topics);
     }
     free(consumer->sources);

@@ -27,7 +27,7 @@
 /* One topic-partition of a shard. Its slot, an index into kpid_consumer.slots, is what its queue writes into
  * the pipe; it is given once and for good, so a late wake-up can't reach another one. */
 struct kpid_feed {
-    struct kpid_shard *shard;
+    struct kpid_claim *claim;
     uint32_t topic, slot;
     rd_kafka_queue_t *queue; /* NULL: not assigned in librdkafka */
     bool held;
@@ -47,20 +47,20 @@ struct kpid_feed {
     int64_t bad_offset;
 };
 
-enum kpid_shard_state {
-    KPID_SHARD_NONE,     /* not ours */
-    KPID_SHARD_ASSIGNED, /* ours; the owner has not said from where */
-    KPID_SHARD_WANTED,   /* it has; librdkafka has not been told */
-    KPID_SHARD_READING,
-    KPID_SHARD_REVOKED, /* being taken away, the owner has not let go */
-    KPID_SHARD_GONE     /* it has; librdkafka has not been told */
+enum kpid_claim_state {
+    KPID_CLAIM_NONE,     /* not ours */
+    KPID_CLAIM_ASSIGNED, /* ours; the owner has not said from where */
+    KPID_CLAIM_WANTED,   /* it has; librdkafka has not been told */
+    KPID_CLAIM_READING,
+    KPID_CLAIM_REVOKED, /* being taken away, the owner has not let go */
+    KPID_CLAIM_GONE     /* it has; librdkafka has not been told */
 };
 
-struct kpid_shard {
+struct kpid_claim {
     struct kpid_consumer *consumer;
     uint32_t source;
     int32_t partition;
-    enum kpid_shard_state state;
+    enum kpid_claim_state state;
     struct kpid_feed feeds[]; /* one per topic */
 };
 
@@ -76,8 +76,8 @@ struct kpid_source_topic {
 struct kpid_consumer_source {
     struct kpid_source_topic *topics;
     uint32_t n_topics;
-    struct kpid_shard **shards; /* by partition; NULL: never was ours */
-    int32_t n_shards;
+    struct kpid_claim **claims; /* by partition; NULL: never was ours */
+    int32_t n_claims;
     int32_t partitions; /* of the topic that has most, as told */
     int32_t complete;   /* how many all topics have */
     enum kpid_source_fault fault;
@@ -154,13 +154,13 @@ struct kpid_source_topic *kpid_topics_find(struct kpid_consumer *consumer, struc
                                            uint32_t *ret_source, uint32_t *ret_topic);
 
 /* kafka_group.c */
-struct kpid_shard *kpid_shard_find(const struct kpid_consumer *consumer, uint32_t source, int32_t partition);
+struct kpid_claim *kpid_claim_find(const struct kpid_consumer *consumer, uint32_t source, int32_t partition);
 void kpid_group_rebalance(struct kpid_consumer *consumer, rd_kafka_event_t *event); /* borrows */
 void kpid_group_apply(struct kpid_consumer *consumer);
 void kpid_group_overdue(struct kpid_consumer *consumer); /* the owner had its 2 s */
 
 /* kafka_feed.c */
-void kpid_feed_init(struct kpid_feed *feed, struct kpid_shard *shard, uint32_t topic);
+void kpid_feed_init(struct kpid_feed *feed, struct kpid_claim *claim, uint32_t topic);
 bool kpid_feed_open(struct kpid_feed *feed); /* gets its queue; false: librdkafka refuses */
 void kpid_feed_close(struct kpid_feed *feed);
 void kpid_feed_release(struct kpid_feed *feed);

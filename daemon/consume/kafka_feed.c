@@ -14,12 +14,12 @@
 
 const char *kpid_feed_topic(const struct kpid_feed *feed)
 {
-    return feed->shard->consumer->sources[feed->shard->source].topics[feed->topic].name;
+    return feed->claim->consumer->sources[feed->claim->source].topics[feed->topic].name;
 }
 
-void kpid_feed_init(struct kpid_feed *feed, struct kpid_shard *shard, uint32_t topic)
+void kpid_feed_init(struct kpid_feed *feed, struct kpid_claim *claim, uint32_t topic)
 {
-    struct kpid_consumer *consumer = shard->consumer;
+    struct kpid_consumer *consumer = claim->consumer;
     if (consumer->n_slots == consumer->cap_slots) {
         uint32_t cap = consumer->cap_slots == 0 ? 64 : 2 * consumer->cap_slots;
         uint32_t *ring = kpid_alloc(cap * sizeof *ring);
@@ -31,7 +31,7 @@ void kpid_feed_init(struct kpid_feed *feed, struct kpid_shard *shard, uint32_t t
         consumer->slots = kpid_realloc(consumer->slots, cap * sizeof(struct kpid_feed *));
         consumer->cap_slots = cap;
     }
-    feed->shard = shard;
+    feed->claim = claim;
     feed->topic = topic;
     feed->slot = consumer->n_slots;
     consumer->slots[consumer->n_slots++] = feed;
@@ -40,9 +40,9 @@ void kpid_feed_init(struct kpid_feed *feed, struct kpid_shard *shard, uint32_t t
 
 bool kpid_feed_open(struct kpid_feed *feed)
 {
-    struct kpid_consumer *consumer = feed->shard->consumer;
+    struct kpid_consumer *consumer = feed->claim->consumer;
     feed->queue =
-        rd_kafka_queue_get_partition(consumer->client, kpid_feed_topic(feed), feed->shard->partition);
+        rd_kafka_queue_get_partition(consumer->client, kpid_feed_topic(feed), feed->claim->partition);
     if (feed->queue == NULL)
         return false;
     feed->waiting = false;
@@ -86,12 +86,12 @@ void kpid_feed_restart(struct kpid_feed *feed, int64_t offset)
 
 static bool may_be_served(const struct kpid_feed *feed)
 {
-    return feed->shard->state == KPID_SHARD_READING && !feed->held;
+    return feed->claim->state == KPID_CLAIM_READING && !feed->held;
 }
 
 void kpid_feed_wake(struct kpid_feed *feed)
 {
-    struct kpid_consumer *consumer = feed->shard->consumer;
+    struct kpid_consumer *consumer = feed->claim->consumer;
     feed->waiting = true;
     if (feed->in_ring || !may_be_served(feed))
         return;
@@ -111,7 +111,7 @@ static struct kpid_feed *ring_take(struct kpid_consumer *consumer)
 /* What a queue delivers beside records. */
 static void not_a_record(struct kpid_feed *feed, const rd_kafka_message_t *message)
 {
-    struct kpid_consumer *consumer = feed->shard->consumer;
+    struct kpid_consumer *consumer = feed->claim->consumer;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         if (message->offset != feed->eof_offset)
             feed->at_end = false;
@@ -123,7 +123,7 @@ static void not_a_record(struct kpid_feed *feed, const rd_kafka_message_t *messa
         feed->bad_offset = feed->next_offset;
         event_active(consumer->range_timer, EV_TIMEOUT, 0);
     }
-    kpid_consumer_fault(consumer, false, "%s [%d]: %s", kpid_feed_topic(feed), feed->shard->partition,
+    kpid_consumer_fault(consumer, false, "%s [%d]: %s", kpid_feed_topic(feed), feed->claim->partition,
                         rd_kafka_message_errstr(message));
 }
 
@@ -141,7 +141,7 @@ static inline void hand_over(struct kpid_feed *feed, const rd_kafka_message_t *m
     record->value_len = message->len;
     feed->next_offset = message->offset + 1;
     feed->at_end = false;
-    feed->shard->consumer->events.record(feed->shard->consumer->ctx, record);
+    feed->claim->consumer->events.record(feed->claim->consumer->ctx, record);
 }
 
 /* Keeps what the owner, by holding the feed in the middle of a batch, does not want now. */
@@ -158,9 +158,9 @@ static void stash_keep(struct kpid_feed *feed, rd_kafka_message_t **messages, si
 /* Hands over messages until the owner holds the feed or takes it away. Takes them. */
 static size_t messages_serve(struct kpid_feed *feed, rd_kafka_message_t **messages, size_t n)
 {
-    struct kpid_consumer *consumer = feed->shard->consumer;
+    struct kpid_consumer *consumer = feed->claim->consumer;
     struct kpid_record record = {
-        .source = feed->shard->source, .topic = feed->topic, .partition = feed->shard->partition};
+        .source = feed->claim->source, .topic = feed->topic, .partition = feed->claim->partition};
     size_t handed = 0, i = 0;
     while (i < n && may_be_served(feed) && !consumer->hold_all) {
         rd_kafka_message_t *message = messages[i++];
@@ -172,7 +172,7 @@ static size_t messages_serve(struct kpid_feed *feed, rd_kafka_message_t **messag
         }
         rd_kafka_message_destroy(message);
     }
-    if (i < n && feed->shard->state == KPID_SHARD_READING)
+    if (i < n && feed->claim->state == KPID_CLAIM_READING)
         stash_keep(feed, messages + i, n - i);
     else
         for (; i < n; i++)
@@ -182,7 +182,7 @@ static size_t messages_serve(struct kpid_feed *feed, rd_kafka_message_t **messag
 
 static size_t feed_serve(struct kpid_feed *feed, size_t budget)
 {
-    struct kpid_consumer *consumer = feed->shard->consumer;
+    struct kpid_consumer *consumer = feed->claim->consumer;
     size_t most = budget < KPID_CONSUMER_BATCH ? budget : KPID_CONSUMER_BATCH, handed = 0;
     feed->waiting = false;
     if (feed->stash_at < feed->n_stash) {
@@ -226,10 +226,10 @@ size_t kpid_consumer_serve(struct kpid_consumer *consumer, size_t budget)
 void kpid_consumer_hold(struct kpid_consumer *consumer, uint32_t source, uint32_t topic, int32_t partition,
                         bool hold)
 {
-    struct kpid_shard *shard = kpid_shard_find(consumer, source, partition);
-    if (shard == NULL || topic >= consumer->sources[source].n_topics || shard->feeds[topic].held == hold)
+    struct kpid_claim *claim = kpid_claim_find(consumer, source, partition);
+    if (claim == NULL || topic >= consumer->sources[source].n_topics || claim->feeds[topic].held == hold)
         return;
-    struct kpid_feed *feed = &shard->feeds[topic];
+    struct kpid_feed *feed = &claim->feeds[topic];
     feed->held = hold;
     if (hold) {
         feed->at_end = false;
@@ -255,16 +255,16 @@ void kpid_feed_ranges_find(struct kpid_consumer *consumer)
     for (uint32_t i = 0; i < consumer->n_slots; i++) {
         struct kpid_feed *feed = consumer->slots[i];
         int64_t low, high;
-        if (!feed->out_of_range || feed->shard->state != KPID_SHARD_READING)
+        if (!feed->out_of_range || feed->claim->state != KPID_CLAIM_READING)
             continue;
-        if (rd_kafka_query_watermark_offsets(consumer->client, kpid_feed_topic(feed), feed->shard->partition,
+        if (rd_kafka_query_watermark_offsets(consumer->client, kpid_feed_topic(feed), feed->claim->partition,
                                              &low, &high, 200) != RD_KAFKA_RESP_ERR_NO_ERROR) {
             event_add(consumer->range_timer, &(struct timeval){1, 0});
             return;
         }
         feed->out_of_range = false;
         if (consumer->events.out_of_range != NULL)
-            consumer->events.out_of_range(consumer->ctx, feed->shard->source, feed->topic,
-                                          feed->shard->partition, feed->bad_offset, low, high);
+            consumer->events.out_of_range(consumer->ctx, feed->claim->source, feed->topic,
+                                          feed->claim->partition, feed->bad_offset, low, high);
     }
 }

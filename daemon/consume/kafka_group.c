@@ -25,24 +25,24 @@ static bool is_eager(const struct kpid_consumer *consumer)
     return protocol == NULL || strcmp(protocol, "COOPERATIVE") != 0;
 }
 
-struct kpid_shard *kpid_shard_find(const struct kpid_consumer *consumer, uint32_t source, int32_t partition)
+struct kpid_claim *kpid_claim_find(const struct kpid_consumer *consumer, uint32_t source, int32_t partition)
 {
-    if (source >= consumer->n_sources || partition < 0 || partition >= consumer->sources[source].n_shards)
+    if (source >= consumer->n_sources || partition < 0 || partition >= consumer->sources[source].n_claims)
         return NULL;
-    struct kpid_shard *shard = consumer->sources[source].shards[partition];
-    return shard != NULL && shard->state != KPID_SHARD_NONE ? shard : NULL;
+    struct kpid_claim *claim = consumer->sources[source].claims[partition];
+    return claim != NULL && claim->state != KPID_CLAIM_NONE ? claim : NULL;
 }
 
 /* The shard's place, made if it was never ours. */
-static struct kpid_shard *shard_make(struct kpid_consumer *consumer, uint32_t s, int32_t partition)
+static struct kpid_claim *claim_make(struct kpid_consumer *consumer, uint32_t s, int32_t partition)
 {
     struct kpid_consumer_source *source = &consumer->sources[s];
-    if (partition >= source->n_shards) {
-        source->shards = kpid_realloc(source->shards, ((size_t)partition + 1) * sizeof *source->shards);
-        while (source->n_shards <= partition)
-            source->shards[source->n_shards++] = NULL;
+    if (partition >= source->n_claims) {
+        source->claims = kpid_realloc(source->claims, ((size_t)partition + 1) * sizeof *source->claims);
+        while (source->n_claims <= partition)
+            source->claims[source->n_claims++] = NULL;
     }
-    struct kpid_shard **place = &source->shards[partition];
+    struct kpid_claim **place = &source->claims[partition];
     if (*place == NULL) {
         *place = kpid_zalloc(1, sizeof **place + source->n_topics * sizeof(struct kpid_feed));
         (*place)->consumer = consumer;
@@ -55,51 +55,51 @@ static struct kpid_shard *shard_make(struct kpid_consumer *consumer, uint32_t s,
 }
 
 /* Calls fn for every shard that was ever ours. */
-static void shards_each(struct kpid_consumer *consumer, void (*fn)(struct kpid_shard *, void *), void *arg)
+static void claims_each(struct kpid_consumer *consumer, void (*fn)(struct kpid_claim *, void *), void *arg)
 {
     for (uint32_t s = 0; s < consumer->n_sources; s++)
-        for (int32_t p = 0; p < consumer->sources[s].n_shards; p++)
-            if (consumer->sources[s].shards[p] != NULL)
-                fn(consumer->sources[s].shards[p], arg);
+        for (int32_t p = 0; p < consumer->sources[s].n_claims; p++)
+            if (consumer->sources[s].claims[p] != NULL)
+                fn(consumer->sources[s].claims[p], arg);
 }
 
-static uint32_t n_topics(const struct kpid_shard *shard)
+static uint32_t n_topics(const struct kpid_claim *claim)
 {
-    return shard->consumer->sources[shard->source].n_topics;
+    return claim->consumer->sources[claim->source].n_topics;
 }
 
-static bool is_assigned(const struct kpid_shard *shard)
+static bool is_assigned(const struct kpid_claim *claim)
 {
-    return shard->feeds[0].queue != NULL;
+    return claim->feeds[0].queue != NULL;
 }
 
 /* All topics of the source have the partition. */
-static bool is_complete(const struct kpid_shard *shard)
+static bool is_complete(const struct kpid_claim *claim)
 {
-    return shard->partition < shard->consumer->sources[shard->source].complete;
+    return claim->partition < claim->consumer->sources[claim->source].complete;
 }
 
-static void shard_list(const struct kpid_shard *shard, rd_kafka_topic_partition_list_t *list, bool from_start)
+static void claim_list(const struct kpid_claim *claim, rd_kafka_topic_partition_list_t *list, bool from_start)
 {
-    for (uint32_t t = 0; t < n_topics(shard); t++) {
-        const struct kpid_feed *feed = &shard->feeds[t];
+    for (uint32_t t = 0; t < n_topics(claim); t++) {
+        const struct kpid_feed *feed = &claim->feeds[t];
         rd_kafka_topic_partition_t *entry =
-            rd_kafka_topic_partition_list_add(list, kpid_feed_topic(feed), shard->partition);
+            rd_kafka_topic_partition_list_add(list, kpid_feed_topic(feed), claim->partition);
         int64_t reached = feed->eof_offset > feed->next_offset ? feed->eof_offset : feed->next_offset;
         entry->offset = from_start || reached < 0 ? feed->start_offset : reached;
     }
 }
 
-static void shard_feeds_close(struct kpid_shard *shard)
+static void claim_feeds_close(struct kpid_claim *claim)
 {
-    for (uint32_t t = 0; t < n_topics(shard); t++)
-        kpid_feed_close(&shard->feeds[t]);
+    for (uint32_t t = 0; t < n_topics(claim); t++)
+        kpid_feed_close(&claim->feeds[t]);
 }
 
-static bool shard_feeds_open(struct kpid_shard *shard)
+static bool claim_feeds_open(struct kpid_claim *claim)
 {
-    for (uint32_t t = 0; t < n_topics(shard); t++)
-        if (!kpid_feed_open(&shard->feeds[t]))
+    for (uint32_t t = 0; t < n_topics(claim); t++)
+        if (!kpid_feed_open(&claim->feeds[t]))
             return false;
     return true;
 }
@@ -117,47 +117,47 @@ static void error_say(struct kpid_consumer *consumer, const char *what, rd_kafka
  * ----------------------------------------------------------------------------------------------- */
 
 /* Lists what librdkafka reads and should not (any more). */
-static void stop_list(struct kpid_shard *shard, void *list)
+static void stop_list(struct kpid_claim *claim, void *list)
 {
-    if (is_assigned(shard) && shard->state != KPID_SHARD_READING && shard->state != KPID_SHARD_REVOKED)
-        shard_list(shard, list, true);
+    if (is_assigned(claim) && claim->state != KPID_CLAIM_READING && claim->state != KPID_CLAIM_REVOKED)
+        claim_list(claim, list, true);
 }
 
-static void stop_done(struct kpid_shard *shard, void *unused)
+static void stop_done(struct kpid_claim *claim, void *unused)
 {
     (void)unused;
-    if (is_assigned(shard) && shard->state != KPID_SHARD_READING && shard->state != KPID_SHARD_REVOKED)
-        shard_feeds_close(shard);
+    if (is_assigned(claim) && claim->state != KPID_CLAIM_READING && claim->state != KPID_CLAIM_REVOKED)
+        claim_feeds_close(claim);
 }
 
 /* Lists what the owner wants to be read, and makes it so. */
-static void start_list(struct kpid_shard *shard, void *list)
+static void start_list(struct kpid_claim *claim, void *list)
 {
-    if (shard->state != KPID_SHARD_WANTED || !is_complete(shard))
+    if (claim->state != KPID_CLAIM_WANTED || !is_complete(claim))
         return;
-    if (!shard_feeds_open(shard)) {
-        kpid_consumer_fault(shard->consumer, false, "librdkafka has no queue for partition %d",
-                            shard->partition);
-        shard_feeds_close(shard);
+    if (!claim_feeds_open(claim)) {
+        kpid_consumer_fault(claim->consumer, false, "librdkafka has no queue for partition %d",
+                            claim->partition);
+        claim_feeds_close(claim);
         return;
     }
-    shard->state = KPID_SHARD_READING;
-    shard_list(shard, list, true);
+    claim->state = KPID_CLAIM_READING;
+    claim_list(claim, list, true);
     /* What an earlier reading left in a queue keeps it from waking us: it is cleared out by being served
      * once. */
-    for (uint32_t t = 0; t < n_topics(shard); t++)
-        kpid_feed_wake(&shard->feeds[t]);
+    for (uint32_t t = 0; t < n_topics(claim); t++)
+        kpid_feed_wake(&claim->feeds[t]);
 }
 
 static void apply_cooperative(struct kpid_consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *stop = rd_kafka_topic_partition_list_new(8);
     rd_kafka_topic_partition_list_t *start = rd_kafka_topic_partition_list_new(8);
-    shards_each(consumer, stop_list, stop);
+    claims_each(consumer, stop_list, stop);
     if (stop->cnt > 0)
         error_say(consumer, "can't stop reading", rd_kafka_incremental_unassign(consumer->client, stop));
-    shards_each(consumer, stop_done, NULL);
-    shards_each(consumer, start_list, start);
+    claims_each(consumer, stop_done, NULL);
+    claims_each(consumer, start_list, start);
     if (start->cnt > 0)
         error_say(consumer, "can't start reading", rd_kafka_incremental_assign(consumer->client, start));
     rd_kafka_topic_partition_list_destroy(stop);
@@ -166,13 +166,13 @@ static void apply_cooperative(struct kpid_consumer *consumer)
 
 /* What is read already goes on where it is: what was fetched of it is dropped by librdkafka, so the stash is,
  * too. */
-static void go_on_list(struct kpid_shard *shard, void *list)
+static void go_on_list(struct kpid_claim *claim, void *list)
 {
-    if (shard->state != KPID_SHARD_READING)
+    if (claim->state != KPID_CLAIM_READING)
         return;
-    shard_list(shard, list, false);
-    for (uint32_t t = 0; t < n_topics(shard); t++) {
-        struct kpid_feed *feed = &shard->feeds[t];
+    claim_list(claim, list, false);
+    for (uint32_t t = 0; t < n_topics(claim); t++) {
+        struct kpid_feed *feed = &claim->feeds[t];
         int64_t reached = feed->eof_offset > feed->next_offset ? feed->eof_offset : feed->next_offset;
         kpid_feed_restart(feed, reached < 0 ? feed->start_offset : reached);
     }
@@ -183,10 +183,10 @@ static void apply_eager(struct kpid_consumer *consumer)
     rd_kafka_topic_partition_list_t *stop = rd_kafka_topic_partition_list_new(8);
     rd_kafka_topic_partition_list_t *go_on = rd_kafka_topic_partition_list_new(8);
     rd_kafka_topic_partition_list_t *start = rd_kafka_topic_partition_list_new(8);
-    shards_each(consumer, stop_list, stop);
-    shards_each(consumer, stop_done, NULL);
-    shards_each(consumer, go_on_list, go_on);
-    shards_each(consumer, start_list, start);
+    claims_each(consumer, stop_list, stop);
+    claims_each(consumer, stop_done, NULL);
+    claims_each(consumer, go_on_list, go_on);
+    claims_each(consumer, start_list, start);
     if (stop->cnt > 0 || start->cnt > 0) {
         for (int i = 0; i < start->cnt; i++)
             rd_kafka_topic_partition_list_add(go_on, start->elems[i].topic, start->elems[i].partition)
@@ -200,30 +200,30 @@ static void apply_eager(struct kpid_consumer *consumer)
     rd_kafka_topic_partition_list_destroy(start);
 }
 
-static void something_to_do(struct kpid_shard *shard, void *ret)
+static void something_to_do(struct kpid_claim *claim, void *ret)
 {
     bool stop =
-        is_assigned(shard) && shard->state != KPID_SHARD_READING && shard->state != KPID_SHARD_REVOKED;
-    bool start = shard->state == KPID_SHARD_WANTED && is_complete(shard);
+        is_assigned(claim) && claim->state != KPID_CLAIM_READING && claim->state != KPID_CLAIM_REVOKED;
+    bool start = claim->state == KPID_CLAIM_WANTED && is_complete(claim);
     *(bool *)ret = *(bool *)ret || stop || start;
 }
 
 /* ---- revoking
  * ----------------------------------------------------------------------------------------------- */
 
-static void gone_list(struct kpid_shard *shard, void *list)
+static void gone_list(struct kpid_claim *claim, void *list)
 {
-    if (shard->state == KPID_SHARD_GONE && is_assigned(shard))
-        shard_list(shard, list, true);
+    if (claim->state == KPID_CLAIM_GONE && is_assigned(claim))
+        claim_list(claim, list, true);
 }
 
-static void gone_done(struct kpid_shard *shard, void *unused)
+static void gone_done(struct kpid_claim *claim, void *unused)
 {
     (void)unused;
-    if (shard->state != KPID_SHARD_GONE)
+    if (claim->state != KPID_CLAIM_GONE)
         return;
-    shard_feeds_close(shard);
-    shard->state = KPID_SHARD_NONE;
+    claim_feeds_close(claim);
+    claim->state = KPID_CLAIM_NONE;
 }
 
 static void revocation_answer(struct kpid_consumer *consumer)
@@ -236,12 +236,12 @@ static void revocation_answer(struct kpid_consumer *consumer)
             kpid_consumer_fault(consumer, false, "can't give back partitions: %s", rd_kafka_err2str(error));
     } else {
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-        shards_each(consumer, gone_list, list);
+        claims_each(consumer, gone_list, list);
         error_say(consumer, "can't give back partitions",
                   rd_kafka_incremental_unassign(consumer->client, list));
         rd_kafka_topic_partition_list_destroy(list);
     }
-    shards_each(consumer, gone_done, NULL);
+    claims_each(consumer, gone_done, NULL);
 }
 
 void kpid_group_apply(struct kpid_consumer *consumer)
@@ -254,32 +254,32 @@ void kpid_group_apply(struct kpid_consumer *consumer)
         return;
     consumer->changed = false;
     bool work = false;
-    shards_each(consumer, something_to_do, &work);
+    claims_each(consumer, something_to_do, &work);
     if (work && is_eager(consumer))
         apply_eager(consumer);
     else if (work)
         apply_cooperative(consumer);
 }
 
-static void overdue(struct kpid_shard *shard, void *unused)
+static void overdue(struct kpid_claim *claim, void *unused)
 {
     (void)unused;
-    if (shard->state == KPID_SHARD_REVOKED)
-        shard->state = KPID_SHARD_GONE;
+    if (claim->state == KPID_CLAIM_REVOKED)
+        claim->state = KPID_CLAIM_GONE;
 }
 
 void kpid_group_overdue(struct kpid_consumer *consumer)
 {
-    shards_each(consumer, overdue, NULL);
+    claims_each(consumer, overdue, NULL);
     consumer->n_revoked = 0;
     kpid_group_apply(consumer);
 }
 
-static struct kpid_shard *entry_shard(struct kpid_consumer *consumer, const rd_kafka_topic_partition_t *entry)
+static struct kpid_claim *entry_claim(struct kpid_consumer *consumer, const rd_kafka_topic_partition_t *entry)
 {
     uint32_t s, t;
     struct kpid_slice name = {entry->topic, strlen(entry->topic)};
-    return kpid_topics_find(consumer, name, &s, &t) != NULL ? shard_make(consumer, s, entry->partition)
+    return kpid_topics_find(consumer, name, &s, &t) != NULL ? claim_make(consumer, s, entry->partition)
                                                             : NULL;
 }
 
@@ -292,11 +292,11 @@ static void assigned(struct kpid_consumer *consumer, const rd_kafka_topic_partit
         error_say(consumer, "can't join", rd_kafka_incremental_assign(consumer->client, nothing));
     rd_kafka_topic_partition_list_destroy(nothing);
     for (int i = 0; i < list->cnt; i++) {
-        struct kpid_shard *shard = entry_shard(consumer, &list->elems[i]);
-        if (shard == NULL || shard->state != KPID_SHARD_NONE)
+        struct kpid_claim *claim = entry_claim(consumer, &list->elems[i]);
+        if (claim == NULL || claim->state != KPID_CLAIM_NONE)
             continue;
-        shard->state = KPID_SHARD_ASSIGNED;
-        consumer->events.assigned(consumer->ctx, shard->source, shard->partition);
+        claim->state = KPID_CLAIM_ASSIGNED;
+        consumer->events.assigned(consumer->ctx, claim->source, claim->partition);
     }
 }
 
@@ -304,19 +304,19 @@ static void revoked(struct kpid_consumer *consumer, const rd_kafka_topic_partiti
 {
     consumer->revoking = true;
     for (int i = 0; i < list->cnt; i++) {
-        struct kpid_shard *shard = entry_shard(consumer, &list->elems[i]);
-        if (shard == NULL || shard->state == KPID_SHARD_NONE || shard->state >= KPID_SHARD_REVOKED)
+        struct kpid_claim *claim = entry_claim(consumer, &list->elems[i]);
+        if (claim == NULL || claim->state == KPID_CLAIM_NONE || claim->state >= KPID_CLAIM_REVOKED)
             continue;
-        shard->state = KPID_SHARD_REVOKED;
+        claim->state = KPID_CLAIM_REVOKED;
         consumer->n_revoked++;
     }
     struct timeval wait = {OWNER_MAY_TAKE_MS / 1000, OWNER_MAY_TAKE_MS % 1000 * 1000};
     event_add(consumer->revoke_timer, &wait);
     kpid_consumer_pump(consumer);
     for (int i = 0; i < list->cnt; i++) {
-        struct kpid_shard *shard = entry_shard(consumer, &list->elems[i]);
-        if (shard != NULL && shard->state == KPID_SHARD_REVOKED)
-            consumer->events.revoked(consumer->ctx, shard->source, shard->partition);
+        struct kpid_claim *claim = entry_claim(consumer, &list->elems[i]);
+        if (claim != NULL && claim->state == KPID_CLAIM_REVOKED)
+            consumer->events.revoked(consumer->ctx, claim->source, claim->partition);
     }
 }
 
@@ -340,31 +340,31 @@ void kpid_group_rebalance(struct kpid_consumer *consumer, rd_kafka_event_t *even
 void kpid_consumer_start(struct kpid_consumer *consumer, uint32_t source, int32_t partition,
                          const int64_t *offsets)
 {
-    struct kpid_shard *shard = kpid_shard_find(consumer, source, partition);
-    if (shard == NULL || shard->state >= KPID_SHARD_REVOKED)
+    struct kpid_claim *claim = kpid_claim_find(consumer, source, partition);
+    if (claim == NULL || claim->state >= KPID_CLAIM_REVOKED)
         return;
-    for (uint32_t t = 0; t < n_topics(shard); t++) {
-        shard->feeds[t].held = false;
-        kpid_feed_restart(&shard->feeds[t], offsets[t]);
+    for (uint32_t t = 0; t < n_topics(claim); t++) {
+        claim->feeds[t].held = false;
+        kpid_feed_restart(&claim->feeds[t], offsets[t]);
     }
-    if (!is_complete(shard))
+    if (!is_complete(claim))
         kpid_consumer_fault(consumer, false, "source %s: partition %d is not read: not all topics have it",
                             consumer->model->sources[source].name, partition);
-    shard->state = KPID_SHARD_WANTED;
+    claim->state = KPID_CLAIM_WANTED;
     consumer->changed = true;
     kpid_consumer_pump(consumer);
 }
 
 void kpid_consumer_let_go(struct kpid_consumer *consumer, uint32_t source, int32_t partition)
 {
-    struct kpid_shard *shard = kpid_shard_find(consumer, source, partition);
-    if (shard == NULL || shard->state == KPID_SHARD_GONE)
+    struct kpid_claim *claim = kpid_claim_find(consumer, source, partition);
+    if (claim == NULL || claim->state == KPID_CLAIM_GONE)
         return;
-    if (shard->state == KPID_SHARD_REVOKED) {
-        shard->state = KPID_SHARD_GONE;
+    if (claim->state == KPID_CLAIM_REVOKED) {
+        claim->state = KPID_CLAIM_GONE;
         consumer->n_revoked--;
     } else {
-        shard->state = KPID_SHARD_ASSIGNED;
+        claim->state = KPID_CLAIM_ASSIGNED;
     }
     consumer->changed = true;
     kpid_consumer_pump(consumer);

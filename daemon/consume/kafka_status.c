@@ -112,10 +112,10 @@ static void partition_read(struct kpid_scan *scan, struct partition *ret)
 
 static void partition_put(struct kpid_consumer *consumer, uint32_t s, uint32_t t, const struct partition *got)
 {
-    struct kpid_shard *shard = kpid_shard_find(consumer, s, (int32_t)got->id);
-    if (shard == NULL)
+    struct kpid_claim *claim = kpid_claim_find(consumer, s, (int32_t)got->id);
+    if (claim == NULL)
         return;
-    struct kpid_feed *feed = &shard->feeds[t];
+    struct kpid_feed *feed = &claim->feeds[t];
     feed->fetching = got->fetching;
     feed->broker = (int32_t)got->broker;
     feed->leader = (int32_t)got->leader;
@@ -207,9 +207,9 @@ void kpid_statistics_read(struct kpid_consumer *consumer, const char *json, size
 
 static bool stands_at_end(const struct kpid_feed *feed, int64_t now_ms)
 {
-    struct kpid_consumer *consumer = feed->shard->consumer;
+    struct kpid_consumer *consumer = feed->claim->consumer;
     int64_t low, high;
-    if (feed->shard->state != KPID_SHARD_READING || feed->queue == NULL || feed->held || consumer->hold_all)
+    if (feed->claim->state != KPID_CLAIM_READING || feed->queue == NULL || feed->held || consumer->hold_all)
         return false;
     if (feed->eof_offset < 0 || feed->eof_offset < feed->next_offset ||
         feed->stable_offset > feed->eof_offset || feed->high_offset > feed->eof_offset ||
@@ -219,7 +219,7 @@ static bool stands_at_end(const struct kpid_feed *feed, int64_t now_ms)
         return false;
     if (feed->stash_at < feed->n_stash || rd_kafka_queue_length(feed->queue) > 0)
         return false;
-    return rd_kafka_get_watermark_offsets(consumer->client, kpid_feed_topic(feed), feed->shard->partition,
+    return rd_kafka_get_watermark_offsets(consumer->client, kpid_feed_topic(feed), feed->claim->partition,
                                           &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
            high <= feed->eof_offset;
 }
@@ -235,10 +235,10 @@ void kpid_feed_end_judge(struct kpid_feed *feed, int64_t now_ms)
 bool kpid_consumer_status(const struct kpid_consumer *consumer, uint32_t source, uint32_t topic,
                           int32_t partition, int64_t now_ms, struct kpid_consumer_status *ret)
 {
-    const struct kpid_shard *shard = kpid_shard_find(consumer, source, partition);
-    if (shard == NULL || topic >= consumer->sources[source].n_topics)
+    const struct kpid_claim *claim = kpid_claim_find(consumer, source, partition);
+    if (claim == NULL || topic >= consumer->sources[source].n_topics)
         return false;
-    const struct kpid_feed *feed = &shard->feeds[topic];
+    const struct kpid_feed *feed = &claim->feeds[topic];
     int64_t end = feed->stable_offset > feed->eof_offset ? feed->stable_offset : feed->eof_offset;
     if (end >= 0 && end < feed->next_offset)
         end = feed->next_offset;
