@@ -1,36 +1,14 @@
 /* `clock:` of a measure. */
+#include <inttypes.h>
 #include <string.h>
 
-#include "expression.h"
-#include "settings.h"
+#include "keyed.h"
 #include "worktime.h"
 
 static const char *const words[KPID_CLOCK_WORDS] = {
     [KPID_CLOCK_START] = "start",   [KPID_CLOCK_PAUSE] = "pause", [KPID_CLOCK_RESUME] = "resume",
     [KPID_CLOCK_REOPEN] = "reopen", [KPID_CLOCK_STOP] = "stop",   [KPID_CLOCK_CANCEL] = "cancel",
 };
-
-static void missing(struct kpid_loader *loader, const struct kpid_measure *measure,
-                    const struct kpid_yaml *map, const char *what, const char *example)
-{
-    kpid_fault_add(&loader->faults, map->place, "the clock of `%s` has no `%s`", measure->name, what);
-    kpid_fault_advise(&loader->faults, "add %s: %s", what, example);
-}
-
-/* Events of one key meet only if the topics are keyed by it. */
-static void key_check(struct kpid_loader *loader, const struct kpid_measure *measure,
-                      const struct kpid_yaml *key)
-{
-    const struct kpid_source *source = &loader->model->sources[measure->source];
-    if (!source->key || strcmp(source->key, key->text) == 0)
-        return;
-    kpid_fault_warn(&loader->faults, key->place, "the clock's key is `%s`, source `%s` is keyed by `%s`",
-                    key->text, source->name, source->key);
-    kpid_fault_advise(&loader->faults,
-                      "events of one key may lie in different partitions and never meet: key the "
-                      "topics by %s, or correct `key:` of the source",
-                      key->text);
-}
 
 static void resume_check(struct kpid_loader *loader, const struct kpid_yaml *map)
 {
@@ -43,30 +21,29 @@ static void resume_check(struct kpid_loader *loader, const struct kpid_yaml *map
 
 void kpid_clock_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *map)
 {
-    struct kpid_clock_spec *clock = &measure->clock;
-    kpid_settings_check_keys(loader, "measures.*.clock", map, NULL);
-    kpid_settings_read(loader, "measures.*.clock", map, clock);
-    const struct kpid_yaml *key = kpid_yaml_get(map, "key"), *negative = kpid_yaml_get(map, "negative");
-    if (!key) {
-        missing(loader, measure, map, "key", "order_id");
-    } else {
-        kpid_expr_parse(loader, measure->source, key, KPID_WANT_FIELD, "key", &clock->key);
-        if (key->kind == KPID_YAML_SCALAR)
-            key_check(loader, measure, key);
-    }
+    const struct kpid_yaml *negative = kpid_yaml_get(map, "negative");
+    kpid_keyed_words(measure, KPID_CLOCK_WORDS);
     for (size_t i = 0; i < KPID_CLOCK_WORDS; i++) {
         const struct kpid_yaml *node = kpid_yaml_get(map, words[i]);
         if (node)
-            kpid_expr_parse(loader, measure->source, node, KPID_WANT_CONDITION, words[i], &clock->when[i]);
+            kpid_expr_parse(loader, measure->source, node, KPID_WANT_CONDITION, words[i], &measure->keyed.when[i]);
         else if (i == KPID_CLOCK_START || i == KPID_CLOCK_STOP)
-            missing(loader, measure, map, words[i],
-                    i == KPID_CLOCK_START ? "type == \"order.created\"" : "type == \"order.shipped\"");
+            kpid_keyed_missing(loader, measure, map, words[i],
+                               i == KPID_CLOCK_START ? "type == \"order.created\"" : "type == \"order.shipped\"");
     }
     resume_check(loader, map);
     const struct kpid_yaml *calendar = kpid_yaml_get(map, "calendar");
     if (calendar)
-        clock->calendar = kpid_calendar_want(loader, calendar);
+        measure->keyed.clock.calendar = kpid_calendar_want(loader, calendar);
     uint8_t index;
     if (negative && kpid_want_choice(loader, negative, "negative", "drop|keep", &index))
-        clock->keep_negative = index == 1;
+        measure->keyed.clock.keep_negative = index == 1;
+}
+
+void kpid_clock_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out)
+{
+    kpid_buf_printf(out, "clock %" PRId64 " %" PRId64 " %d\n", spec->clock.deadline_ms,
+                    spec->clock.forget_after_ms, spec->clock.keep_negative);
+    if (spec->clock.calendar)
+        kpid_buf_printf(out, "calendar %" PRIx64 "\n", spec->clock.calendar->hash);
 }

@@ -3,10 +3,11 @@
 #include "kpid/hash.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kpid/config.h"
-#include "loader.h"
+#include "keyed.h"
 
 static uint64_t text_hash(struct kpid_buf *text)
 {
@@ -48,17 +49,16 @@ static void expr_print(const struct kpid_source *source, const struct kpid_expr 
     }
 }
 
-static void clock_print(const struct kpid_source *source, const struct kpid_clock_spec *clock,
+static void keyed_print(const struct kpid_source *source, const struct kpid_measure *measure,
                         struct kpid_buf *out)
 {
-    static const char *const words[] = {"start", "pause", "resume", "reopen", "stop", "cancel"};
-    expr_print(source, &clock->key, "key", out);
-    for (size_t i = 0; i < KPID_CLOCK_WORDS; i++)
-        expr_print(source, &clock->when[i], words[i], out);
-    kpid_buf_printf(out, "clock %" PRId64 " %" PRId64 " %d\n", clock->deadline_ms, clock->forget_after_ms,
-                    clock->keep_negative);
-    if (clock->calendar)
-        kpid_buf_printf(out, "calendar %" PRIx64 "\n", clock->calendar->hash);
+    char name[32];
+    expr_print(source, &measure->keyed.key, "key", out);
+    for (size_t i = 0; i < measure->keyed.n_words; i++) {
+        snprintf(name, sizeof name, "word%zu", i);
+        expr_print(source, &measure->keyed.when[i], name, out);
+    }
+    kpid_keyed_row_of(measure)->print(&measure->keyed, out);
 }
 
 static void measure_hash(const struct kpid_model *model, struct kpid_measure *measure, struct kpid_buf *out)
@@ -69,8 +69,8 @@ static void measure_hash(const struct kpid_model *model, struct kpid_measure *me
     field_print(&source->fields[KPID_SLOT_TS], out);
     expr_print(source, &measure->where, "where", out);
     expr_print(source, &measure->value, "value", out);
-    if (measure->is_clock)
-        clock_print(source, &measure->clock, out);
+    if (measure->agg->keyed)
+        keyed_print(source, measure, out);
     measure->hash = text_hash(out);
 }
 

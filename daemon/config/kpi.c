@@ -94,10 +94,10 @@ static bool group_check(struct kpid_loader *loader, const struct kpid_kpi *kpi, 
             kpid_fault_advise_names(&loader->faults, node->text, "groups of the measure", &names);
             kpid_names_release(&names);
             good = false;
-        } else if (measure->is_clock &&
+        } else if (measure->agg->keyed &&
                    (strncmp(node->text, "start.", 6) == 0 || strncmp(node->text, "stop.", 5) == 0)) {
             kpid_fault_add(&loader->faults, node->place,
-                           "a clock is grouped by fields of the event that stops it");
+                           "a %s is grouped by fields of %s", measure->agg->name, measure->agg->keyed->grouped_by);
             kpid_fault_advise(&loader->faults, "write by: [%s]", strchr(node->text, '.') + 1);
             good = false;
         } else if (kpid_source_field(loader, measure->source, node->text, node->place) < 0) {

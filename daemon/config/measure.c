@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "expression.h"
-#include "settings.h"
+#include "keyed.h"
 
 #define ERROR_DEFAULT 0.01
 
@@ -80,9 +79,9 @@ static void error_load(struct kpid_loader *loader, struct kpid_measure *measure,
 static void input_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *key,
                        struct kpid_yaml *node)
 {
-    if (measure->is_clock) {
-        if (kpid_want_map(loader, node, "clock"))
-            kpid_clock_load(loader, measure, node);
+    if (measure->agg->keyed) {
+        if (kpid_want_map(loader, node, measure->agg->name))
+            kpid_keyed_load(loader, measure, node);
     } else if (measure->agg->input == KPID_INPUT_NONE) {
         if (kpid_yaml_is_null(node))
             return;
@@ -161,7 +160,6 @@ static void measure_load(struct kpid_loader *loader, size_t index, struct kpid_y
         measure->agg = NULL; /* formulas pass over it without a fault of their own */
     if (!measure->agg)
         return;
-    measure->is_clock = strcmp(measure->agg->name, "clock") == 0;
     error_load(loader, measure, map);
     input_load(loader, measure, map->keys[at], map->items[at]);
 }
@@ -180,7 +178,7 @@ void kpid_measures_load(struct kpid_loader *loader, struct kpid_yaml *map)
     kpid_exprs_type(loader);
     for (size_t i = 0; i < model->n_measures; i++) {
         struct kpid_measure *measure = &model->measures[i];
-        if (measure->is_clock) {
+        if (measure->agg && measure->agg->keyed) {
             measure->param.duration = true;
         } else if (measure->value.n > 0) {
             const struct kpid_node *root = &measure->value.nodes[measure->value.n - 1];

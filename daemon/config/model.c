@@ -51,9 +51,10 @@ static void measure_release(struct kpid_measure *measure)
     free(measure->name);
     kpid_expr_release(&measure->where);
     kpid_expr_release(&measure->value);
-    kpid_expr_release(&measure->clock.key);
-    for (size_t i = 0; i < KPID_CLOCK_WORDS; i++)
-        kpid_expr_release(&measure->clock.when[i]);
+    kpid_expr_release(&measure->keyed.key);
+    for (size_t i = 0; i < measure->keyed.n_words; i++)
+        kpid_expr_release(&measure->keyed.when[i]);
+    free(measure->keyed.when);
     free(measure->groupings);
     free(measure->rungs);
 }

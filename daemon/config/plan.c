@@ -114,17 +114,17 @@ static void expr_types(const struct kpid_expr *expr, size_t n_types, bool *can)
         types_find(expr, (int)expr->n - 1, n_types, can);
 }
 
-/* The types that a measure can matter to; of a clock those of any of its words. */
+/* The types that a measure can matter to; of a keyed one those of any of its words. */
 static void measure_types(const struct kpid_measure *measure, size_t n_types, bool *can)
 {
     expr_types(&measure->where, n_types, can);
-    if (!measure->is_clock)
+    if (!measure->agg || !measure->agg->keyed)
         return;
     bool *any = kpid_zalloc(n_types, sizeof *any), *word = kpid_zalloc(n_types, sizeof *word);
-    for (size_t i = 0; i < KPID_CLOCK_WORDS; i++) {
-        if (measure->clock.when[i].n == 0)
+    for (size_t i = 0; i < measure->keyed.n_words; i++) {
+        if (measure->keyed.when[i].n == 0)
             continue;
-        expr_types(&measure->clock.when[i], n_types, word);
+        expr_types(&measure->keyed.when[i], n_types, word);
         for (size_t j = 0; j < n_types; j++)
             any[j] |= word[j];
     }

@@ -4,6 +4,7 @@
 #define AT(type, member)    sizeof(((type *)0)->member), offsetof(type, member)
 #define IN_SETTINGS(member) AT(struct kpid_settings, member)
 #define IN_SOURCE(member)   AT(struct kpid_source, member)
+#define IN_KEYED(member)    AT(struct kpid_keyed_spec, member)
 #define BY_HAND             0, 0
 #define SECOND              INT64_C(1000)
 #define DAY                 INT64_C(86400000)
@@ -175,15 +176,15 @@ static const struct kpid_setting table[] = {
      "ends it without a figure"},
     {"measures.*.clock", "reopen", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "condition",
      "takes the stop back"},
-    {"measures.*.clock", "deadline", KPID_SETTING_DURATION, AT(struct kpid_clock_spec, deadline_ms), "none",
+    {"measures.*.clock", "deadline", KPID_SETTING_DURATION, IN_KEYED(clock.deadline_ms), "none",
      1, 3650 * DAY, "none", "the duration within which it should stop"},
     {"measures.*.clock", "calendar", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "calendar",
      "durations and the deadline are working time of this calendar"},
     {"measures.*.clock", "negative", KPID_SETTING_HAND, BY_HAND, "drop", 0, 0, "keep|drop",
      "a stop before the start: a negative duration, or none"},
-    {"measures.*.clock", "forget_after", KPID_SETTING_DURATION, AT(struct kpid_clock_spec, forget_after_ms),
+    {"measures.*.clock", "forget_after", KPID_SETTING_DURATION, IN_KEYED(clock.forget_after_ms),
      "30d", 1, 3650 * DAY, "never", "events of a key further apart belong to different clocks"},
-    {"measures.*.clock", "max_keys", KPID_SETTING_COUNT, AT(struct kpid_clock_spec, max_keys), "1000000", 1,
+    {"measures.*.clock", "max_keys", KPID_SETTING_COUNT, IN_KEYED(max_keys), "1000000", 1,
      1000000000, NULL, "clocks that a shard keeps"},
 
     {"kpis.*", "title", KPID_SETTING_HAND, BY_HAND, "=the name", 0, 0, "text or { en, zh }", "for people"},

@@ -72,7 +72,7 @@ static void print_measure(const struct kpid_model *model, const struct kpid_meas
     const struct kpid_source *source = &model->sources[measure->source];
     double unbounded, panes = panes_of(measure, &unbounded);
 
-    printf("  measure %s: %s", measure->name, measure->is_clock ? "clock" : measure->agg->name);
+    printf("  measure %s: %s", measure->name, measure->agg->name);
     if (measure->value.n)
         printf(" of %s", measure->value.text);
     printf("\n    from %s (topics", source->name);

@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "agg_part.h"
+#include "clock_parts.h"
 
 struct range {
     int64_t min, max; /* hold when `any` */
@@ -90,18 +91,15 @@ static void duration_add(struct clock_cell *c, int64_t value, int32_t weight,
 static void clock_add(void *cell, const struct kpid_sample *sample, const struct kpid_agg_param *param)
 {
     struct clock_cell *c = cell;
-    assert(sample->kind != KPID_SAMPLE_EVENT);                       /* a clock takes no plain events */
     assert(sample->value < INT64_MAX && sample->value > -INT64_MAX); /* a duration in ms */
     int64_t value = (int64_t)sample->value;
     switch (sample->kind) {
     case KPID_SAMPLE_DURATION: duration_add(c, value, sample->weight, param); break;
-    case KPID_SAMPLE_MET: c->met += sample->weight; break;
-    case KPID_SAMPLE_MISSED: c->missed += sample->weight; break;
-    case KPID_SAMPLE_OPEN: c->open += sample->weight; break;
-    case KPID_SAMPLE_BREACHED: c->breached += sample->weight; break;
+    case KPID_SAMPLE_COUNT: *(sample->part == CLOCK_MET ? &c->met : &c->missed) += sample->weight; break;
+    case KPID_SAMPLE_LEVEL: *(sample->part == CLOCK_OPEN ? &c->open : &c->breached) += sample->weight; break;
     case KPID_SAMPLE_WIDEN: range_widen(&c->current, value, value); break;
     case KPID_SAMPLE_SETTLE: range_widen(&c->settled, value, value); break;
-    case KPID_SAMPLE_EVENT: break;
+    case KPID_SAMPLE_EVENT: assert(!"a clock takes no plain events");
     }
 }
 
@@ -279,6 +277,7 @@ const struct kpid_agg kpid_agg_clock = {
     .input = KPID_INPUT_NONE,
     .cell_bytes = sizeof(struct clock_cell),
     .levels = true,
+    .keyed = &kpid_keyed_clock,
     .add = clock_add,
     .merge = clock_merge,
     .merge_level = clock_merge_level,

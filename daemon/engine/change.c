@@ -78,8 +78,8 @@ int64_t kpid_shard_next_change(const struct kpid_shard *shard, size_t measure_in
         if (next < best)
             best = next;
     }
-    if (m->clocks) {
-        next = kpid_clocks_next_timer(m->clocks);
+    if (m->keys) {
+        next = kpid_keys_next_timer(m->keys);
         if (next != KPID_FOREVER) {
             next = next < after_ms ? after_multiple(after_ms, slide_ms) : after_multiple(next, slide_ms);
             if (next <= after_ms)

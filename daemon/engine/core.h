@@ -12,7 +12,7 @@
 struct kpid_group {
     char *name;          /* packed values: length-prefixed, in order; NULL: the slot is free */
     uint32_t name_len;
-    uint32_t cells;      /* cells and clock keys that use it */
+    uint32_t cells;      /* cells and keyed items that use it */
     uint64_t hash;
     int64_t last_ms;     /* latest event */
     bool dirty;
@@ -80,14 +80,14 @@ struct kpid_touch {
     int64_t start_ms, end_ms;
 };
 
-struct kpid_clocks;
+struct kpid_keys;
 
 struct kpid_measure_state {
     const struct kpid_measure *def;
     struct kpid_rung_mark *marks;      /* n_rungs */
     int64_t *grouping_began_ms;        /* n_groupings: complete from here on */
     struct kpid_pane_list *lists;      /* n_groupings * n_rungs: [g * n_rungs + r] */
-    struct kpid_clocks *clocks;        /* clock measures, else NULL */
+    struct kpid_keys *keys;            /* keyed measures, else NULL */
     int64_t max_merged_ms;             /* highest merged of rungs above 0 */
     int64_t touch_below_ms;            /* changes before it are recorded as touched */
     struct kpid_touch *touches;
@@ -108,8 +108,8 @@ struct kpid_topic_state {
 struct kpid_prepared {
     uint32_t measure;
     struct kpid_sample sample;
-    uint8_t clock_words;      /* bits: enum kpid_clock_word */
-    uint32_t key_at, key_len; /* clock: in shard->scratch */
+    uint32_t words;           /* keyed: bits, which conditions hold */
+    uint32_t key_at, key_len; /* keyed: in shard->scratch */
 };
 
 struct kpid_dirty_pane {
@@ -168,7 +168,7 @@ struct kpid_shard {
 
     struct kpid_letter *letters;
     size_t n_letters, cap_letters;
-    struct { uint64_t panes, clocks_forgotten, clocks_refused, negatives; } n;
+    struct { uint64_t panes, keys_forgotten, keys_refused, negatives; } n;
     bool full;                                /* max_state_bytes is reached: new groups go to __other__ */
 };
 
@@ -216,29 +216,30 @@ void kpid_ladder_collect(const struct kpid_measure_state *m, size_t grouping, si
 void kpid_ladder_collect_before(const struct kpid_measure_state *m, size_t grouping, size_t rung, int64_t to_ms,
                                 kpid_pane_visit *visit, void *ctx);
 
-/* clock_table.c */
-struct kpid_clocks *kpid_clocks_new(const struct kpid_measure *def);
-void kpid_clocks_free(struct kpid_clocks *clocks);
-/* True if it was (or would be, `try_only`) taken; false: the table is full. */
-bool kpid_clocks_room(const struct kpid_clocks *clocks, const char *key, size_t len);
-void kpid_clocks_take(struct kpid_shard *shard, uint32_t measure, const char *key, size_t len, int64_t ts_ms,
-                      uint8_t words, const uint32_t *gids);
-void kpid_clocks_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_ms);
-void kpid_clocks_forget(struct kpid_shard *shard, uint32_t measure, int64_t before_ms);
+/* keyed_table.c, keyed_apply.c, keyed_store.c: the keys of one keyed measure */
+struct kpid_keys *kpid_keys_new(const struct kpid_measure *def);
+void kpid_keys_free(struct kpid_keys *keys);
+/* Takes what an event means to its key; false: the table or the key is full, and nothing changed. */
+bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const char *key, size_t len,
+                    const struct kpid_keyed_event *event) KPID_MUST_CHECK;
+/* Counts what time alone has brought about before until_ms. */
+void kpid_keys_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_ms);
+/* Releases what no event at or after before_ms can change. */
+void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before_ms);
 /* Widens minima and maxima that were taken back; called before cells are read or stored. */
-void kpid_clocks_settle(struct kpid_shard *shard, uint32_t measure);
-int64_t kpid_clocks_next_timer(const struct kpid_clocks *clocks);
-uint64_t kpid_clocks_count(const struct kpid_clocks *clocks);
-size_t kpid_clocks_bytes(const struct kpid_clocks *clocks);
+void kpid_keys_settle(struct kpid_shard *shard, uint32_t measure);
+/* No later than the next instant at which time alone changes something; KPID_FOREVER. */
+int64_t kpid_keys_next_timer(const struct kpid_keys *keys);
+uint64_t kpid_keys_count(const struct kpid_keys *keys);
+size_t kpid_keys_bytes(const struct kpid_keys *keys);
 /* Storage: packs dirty keys (or from *entry on, up to max_bytes, advancing it) as records of one page each. */
-typedef void kpid_clock_emit(void *ctx, const char *bytes, size_t len);
-void kpid_clocks_pack_dirty(struct kpid_clocks *clocks, kpid_clock_emit *emit, void *ctx);
-bool kpid_clocks_pack_range(struct kpid_clocks *clocks, uint32_t *entry, size_t max_bytes, kpid_clock_emit *emit,
-                            void *ctx);
+typedef void kpid_keys_emit(void *ctx, const char *bytes, size_t len);
+void kpid_keys_pack_dirty(struct kpid_keys *keys, kpid_keys_emit *emit, void *ctx);
+bool kpid_keys_pack_range(struct kpid_keys *keys, uint32_t *entry, size_t max_bytes, kpid_keys_emit *emit, void *ctx);
 /* Reads one key. places[i]: where the i-th of its n stored group numbers belongs among the measure's groupings but the
  * total, SIZE_MAX: nowhere any more. */
-bool kpid_clocks_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpack *in, const size_t *places,
-                      size_t n);
-void kpid_clocks_loaded(struct kpid_shard *shard, uint32_t measure);
+bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpack *in, const size_t *places,
+                    size_t n) KPID_MUST_CHECK;
+void kpid_keys_loaded(struct kpid_shard *shard, uint32_t measure);
 
 #endif

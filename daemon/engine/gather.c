@@ -203,9 +203,9 @@ static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t
         place++;
     if (place == m->def->n_groupings)
         return;
-    if (m->clocks) {
+    if (m->keys) {
         kpid_shard_elapse(shard, boundary_ms);
-        kpid_clocks_settle(shard, (uint32_t)measure_index);
+        kpid_keys_settle(shard, (uint32_t)measure_index);
     }
     g->shard = shard;
     if (n_gids > g->cap_gids) {

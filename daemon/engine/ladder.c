@@ -172,7 +172,7 @@ static void ladder_add_to_base(struct kpid_shard *shard, uint32_t measure, uint3
     struct kpid_measure_state *m = &shard->measures[measure];
     struct kpid_pane_list *list = &m->lists[list_index];
 
-    if (!m->def->agg->levels || (sample->kind != KPID_SAMPLE_OPEN && sample->kind != KPID_SAMPLE_BREACHED))
+    if (!m->def->agg->levels || sample->kind != KPID_SAMPLE_LEVEL)
         return;
     if (!list->base) {
         list->base = kpid_pane_new(KPID_NEVER);

@@ -93,8 +93,8 @@ static enum kpid_reason prepare_value(struct kpid_shard *shard, const struct kpi
     }
 }
 
-/* A clock: which of its words the event says, and whose key. `wanted` false: none. */
-static enum kpid_reason prepare_clock(struct kpid_shard *shard, const struct kpid_measure *def,
+/* A keyed measure: which of its words the event says, and whose key. `wanted` false: none. */
+static enum kpid_reason prepare_keyed(struct kpid_shard *shard, const struct kpid_measure *def,
                                       const struct kpid_event *event, struct kpid_prepared *p, bool *mismatch,
                                       bool *absent, bool *wanted)
 {
@@ -102,14 +102,14 @@ static enum kpid_reason prepare_clock(struct kpid_shard *shard, const struct kpi
     const char *bytes;
     size_t len;
 
-    p->clock_words = 0;
-    for (int word = 0; word < KPID_CLOCK_WORDS; word++)
-        if (def->clock.when[word].n && kpid_expr_test(&def->clock.when[word], event, mismatch) == KPID_TRUE)
-            p->clock_words = (uint8_t)(p->clock_words | 1u << word);
-    *wanted = p->clock_words != 0;
+    p->words = 0;
+    for (size_t word = 0; word < def->keyed.n_words; word++)
+        if (def->keyed.when[word].n && kpid_expr_test(&def->keyed.when[word], event, mismatch) == KPID_TRUE)
+            p->words |= 1u << word;
+    *wanted = p->words != 0;
     if (!*wanted)
         return KPID_REASON_NONE;
-    enum kpid_reason reason = bytes_of(shard, &def->clock.key, event, text, &bytes, &len, absent);
+    enum kpid_reason reason = bytes_of(shard, &def->keyed.key, event, text, &bytes, &len, absent);
     if (reason != KPID_REASON_NONE || *absent)
         return reason;
     p->key_at = (uint32_t)shard->scratch.len;
@@ -141,10 +141,11 @@ enum kpid_reason kpid_shard_prepare(struct kpid_shard *shard, const struct kpid_
         p->measure = measure;
         p->sample = (struct kpid_sample){ .ts_ms = event->ts_ms, .topic = record->topic, .weight = 1,
                                           .partition = (uint32_t)record->partition, .offset = record->offset };
-        enum kpid_reason reason = m->def->is_clock
-                                      ? prepare_clock(shard, m->def, event, p, &mismatch, &absent, &wanted)
+        enum kpid_reason reason = m->keys
+                                      ? prepare_keyed(shard, m->def, event, p, &mismatch, &absent, &wanted)
                                       : prepare_value(shard, m->def, event, p, &absent);
-        if (reason == KPID_REASON_NONE && wanted && !absent)
+        bool grouped = !m->keys || m->def->agg->keyed->has_groups(&m->def->keyed, p->words);
+        if (reason == KPID_REASON_NONE && wanted && grouped && !absent)
             reason = check_groups(shard, m->def, event);
         if (reason != KPID_REASON_NONE)
             return reason;

@@ -24,8 +24,8 @@ static void measure_init(struct kpid_shard *shard, size_t index, const struct kp
         m->marks[r] = (struct kpid_rung_mark){ r ? KPID_NEVER : KPID_FOREVER, KPID_NEVER, KPID_NEVER };
     m->max_merged_ms = KPID_NEVER;
     m->touch_below_ms = KPID_FOREVER;
-    if (def->is_clock)
-        m->clocks = kpid_clocks_new(def);
+    if (def->agg->keyed)
+        m->keys = kpid_keys_new(def);
 }
 
 static int64_t activity_keep(const struct kpid_source *source, const struct kpid_source_plan *plan)
@@ -105,7 +105,7 @@ void kpid_shard_free(struct kpid_shard *shard)
         free(shard->measures[i].lists);
         free(shard->measures[i].grouping_began_ms);
         free(shard->measures[i].touches);
-        kpid_clocks_free(shard->measures[i].clocks);
+        kpid_keys_free(shard->measures[i].keys);
     }
     for (size_t g = 0; g < shard->plan->n_groupings; g++)
         kpid_groups_release(&shard->groups[g]);
@@ -173,24 +173,27 @@ void kpid_shard_refuse(struct kpid_shard *shard, const struct kpid_record *recor
     close_record(shard, record, KPID_CLASS_MALFORMED, reason);
 }
 
+static bool apply_keyed(struct kpid_shard *shard, const struct kpid_event *event, const struct kpid_prepared *p)
+{
+    const struct kpid_measure *def = shard->measures[p->measure].def;
+    bool grouped = def->agg->keyed->has_groups(&def->keyed, p->words);
+    uint32_t gids[KPID_GROUPINGS_MAX];
+
+    for (size_t g = 1; g < def->n_groupings; g++)
+        gids[g - 1] = grouped ? kpid_shard_gid(shard, event, def->groupings[g]) : KPID_GID_OTHER;
+    struct kpid_keyed_event keyed = { .ts_ms = event->ts_ms, .words = p->words, .gids = gids };
+    bool taken = kpid_keys_take(shard, p->measure, shard->scratch.data + p->key_at, p->key_len, &keyed);
+    shard->n.keys_refused += !taken;
+    return taken;
+}
+
 static bool apply_one(struct kpid_shard *shard, const struct kpid_event *event, const struct kpid_prepared *p)
 {
     struct kpid_measure_state *m = &shard->measures[p->measure];
     const struct kpid_measure *def = m->def;
 
-    if (def->is_clock) {
-        const char *key = shard->scratch.data + p->key_at;
-        uint32_t gids[KPID_GROUPINGS_MAX];
-        if (!kpid_clocks_room(m->clocks, key, p->key_len)) {
-            shard->n.clocks_refused++;
-            return false;
-        }
-        for (size_t g = 1; g < def->n_groupings; g++)
-            gids[g - 1] = kpid_shard_gid(shard, event, def->groupings[g]);
-        key = shard->scratch.data + p->key_at; /* the scratch may have moved */
-        kpid_clocks_take(shard, p->measure, key, p->key_len, event->ts_ms, p->clock_words, gids);
-        return true;
-    }
+    if (m->keys)
+        return apply_keyed(shard, event, p);
     bool kept = false;
     for (uint32_t g = 0; g < def->n_groupings; g++)
         kept |= kpid_ladder_add(shard, p->measure, g, g ? kpid_shard_gid(shard, event, def->groupings[g]) : 0,
@@ -317,8 +320,8 @@ static size_t state_bytes(const struct kpid_shard *shard)
     for (size_t i = 0; i < shard->n_measures; i++) {
         const struct kpid_measure_state *m = &shard->measures[i];
         bytes += m->cells * (m->def->agg->cell_bytes + 8) + m->heap_bytes;
-        if (m->clocks)
-            bytes += kpid_clocks_bytes(m->clocks);
+        if (m->keys)
+            bytes += kpid_keys_bytes(m->keys);
     }
     kpid_dedup_stats(shard->dedup, &dedup);
     return bytes + dedup.bytes + shard->n.panes * sizeof(struct kpid_pane);
@@ -332,8 +335,8 @@ void kpid_shard_advance(struct kpid_shard *shard, const int64_t *progress_ms, in
         kpid_ladder_advance(shard, i, progress_ms[i], released_ms);
         if (progress_ms[i] < lowest)
             lowest = progress_ms[i];
-        if (shard->measures[i].clocks && released_ms != KPID_NEVER)
-            kpid_clocks_forget(shard, i, released_ms - lateness);
+        if (shard->measures[i].keys && released_ms != KPID_NEVER)
+            kpid_keys_forget(shard, i, released_ms - lateness);
     }
     if (lowest != KPID_FOREVER)
         kpid_ladder_advance(shard, (uint32_t)shard->plan->n_measures, lowest, released_ms);
@@ -354,8 +357,8 @@ void kpid_shard_elapse(struct kpid_shard *shard, int64_t until_ms)
     if (until_ms <= shard->elapsed_ms)
         return;
     for (uint32_t i = 0; i < shard->plan->n_measures; i++)
-        if (shard->measures[i].clocks)
-            kpid_clocks_elapse(shard, i, until_ms);
+        if (shard->measures[i].keys)
+            kpid_keys_elapse(shard, i, until_ms);
     shard->elapsed_ms = until_ms;
     shard->changed = true;
 }
@@ -397,7 +400,7 @@ void kpid_shard_measure_stats(const struct kpid_shard *shard, size_t measure_ind
 
     *ret_cells = m->cells;
     *ret_bytes = m->cells * (m->def->agg->cell_bytes + 8) + m->heap_bytes +
-                 (m->clocks ? kpid_clocks_bytes(m->clocks) : 0);
+                 (m->keys ? kpid_keys_bytes(m->keys) : 0);
     *ret_absent = m->absent;
 }
 
@@ -409,8 +412,8 @@ void kpid_shard_stats(const struct kpid_shard *shard, struct kpid_shard_stats *r
     for (size_t i = 0; i < shard->n_measures; i++) {
         ret->cells += shard->measures[i].cells;
         ret->absent += shard->measures[i].absent;
-        if (shard->measures[i].clocks)
-            ret->clock_keys += kpid_clocks_count(shard->measures[i].clocks);
+        if (shard->measures[i].keys)
+            ret->keys += kpid_keys_count(shard->measures[i].keys);
     }
     for (size_t g = 1; g < shard->plan->n_groupings; g++) {
         ret->groups += shard->groups[g].live;
@@ -419,8 +422,8 @@ void kpid_shard_stats(const struct kpid_shard *shard, struct kpid_shard_stats *r
     kpid_dedup_stats(shard->dedup, &dedup);
     ret->panes = shard->n.panes;
     ret->other_events = ret->groups_refused;
-    ret->clocks_forgotten = shard->n.clocks_forgotten;
-    ret->clocks_refused = shard->n.clocks_refused;
+    ret->keys_forgotten = shard->n.keys_forgotten;
+    ret->keys_refused = shard->n.keys_refused;
     ret->negatives = shard->n.negatives;
     ret->dedup_marks = dedup.marks;
     ret->dedup_cut = dedup.cut;

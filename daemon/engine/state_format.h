@@ -1,10 +1,10 @@
 /*
- * The bytes of stored state (format 1), shared by writer and reader.
+ * The bytes of stored state (format 2), shared by writer and reader.
  *
  * A page is: format, then records; a record is: kind, length, body. Bodies, all in the encoding of pack.h:
  *   GROUPS  grouping hash; then (gid, values, last event time) until the end
  *   CELLS   measure hash, grouping hash, rung hash, base?, pane start; then (gid, cell) until the end
- *   CLOCKS  measure hash, its grouping hashes but the total's; then keys (clock_store.c) until the end
+ *   KEYS    measure hash, its grouping hashes but the total's; then keys (keyed_store.c) until the end
  *   MARKS   slice start, marks (dedup.c)
  * Pages are read in the order of their ids and a later record replaces an earlier one of the same cell, group or key,
  * so a record may be written again at any time. What is older than its rung's floor is left out.
@@ -16,9 +16,9 @@
 #ifndef KPID_ENGINE_STATE_FORMAT_H
 #define KPID_ENGINE_STATE_FORMAT_H
 
-#define STATE_FORMAT 1
+#define STATE_FORMAT 2
 
-enum { STATE_GROUPS = 1, STATE_CELLS, STATE_CLOCKS, STATE_MARKS };
+enum { STATE_GROUPS = 1, STATE_CELLS, STATE_KEYS, STATE_MARKS };
 
 #define STATE_WALK_MIN  (UINT64_C(1) << 20)  /* a log below this is left alone */
 #define STATE_WALK_STEP (UINT64_C(512) << 10) /* bytes of a walk that one cut writes */

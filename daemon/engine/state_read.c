@@ -207,8 +207,8 @@ static const char *read_meta(struct kpid_shard *shard, const void *meta, size_t 
     shard->first_ms = kpid_unpack_i64(&in);
     shard->elapsed_ms = kpid_unpack_i64(&in);
     shard->last_full_bytes = kpid_unpack_u64(&in);
-    shard->n.clocks_forgotten = kpid_unpack_u64(&in);
-    shard->n.clocks_refused = kpid_unpack_u64(&in);
+    shard->n.keys_forgotten = kpid_unpack_u64(&in);
+    shard->n.keys_refused = kpid_unpack_u64(&in);
     shard->n.negatives = kpid_unpack_u64(&in);
     read_topics(shard, &in);
     n = kpid_unpack_u64(&in);
@@ -293,7 +293,7 @@ static bool read_cells(struct kpid_shard *shard, struct kpid_unpack *in, const b
     return !in->bad;
 }
 
-static bool read_clocks(struct kpid_shard *shard, struct kpid_unpack *in, const bool *known)
+static bool read_keys(struct kpid_shard *shard, struct kpid_unpack *in, const bool *known)
 {
     size_t index = measure_find(shard, kpid_unpack_fixed64(in)), places[KPID_GROUPINGS_MAX];
     uint64_t n = kpid_unpack_u64(in);
@@ -302,14 +302,14 @@ static bool read_clocks(struct kpid_shard *shard, struct kpid_unpack *in, const 
         return false;
     if (index == SIZE_MAX || !known[index])
         return true;
-    if (!shard->measures[index].clocks)
+    if (!shard->measures[index].keys)
         return false;
     for (uint64_t i = 0; i < n; i++) {
         size_t place = place_find(shard, shard->measures[index].def, kpid_unpack_fixed64(in));
         places[i] = place == SIZE_MAX || place == 0 ? SIZE_MAX : place - 1;
     }
     while (!in->bad && in->at < in->end)
-        if (!kpid_clocks_load(shard, (uint32_t)index, in, places, n))
+        if (!kpid_keys_load(shard, (uint32_t)index, in, places, n))
             return false;
     return !in->bad;
 }
@@ -330,7 +330,7 @@ static bool read_page(struct kpid_shard *shard, const struct kpid_page *page, co
         switch (kind) {
         case STATE_GROUPS: ok = ok && read_groups(shard, &record); break;
         case STATE_CELLS: ok = ok && read_cells(shard, &record, known); break;
-        case STATE_CLOCKS: ok = ok && read_clocks(shard, &record, known); break;
+        case STATE_KEYS: ok = ok && read_keys(shard, &record, known); break;
         case STATE_MARKS: {
             int64_t slice = kpid_unpack_i64(&record);
             ok = ok && !record.bad &&
@@ -366,8 +366,8 @@ bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len
     for (size_t g = 1; !fault && g < shard->plan->n_groupings; g++)
         kpid_groups_loaded(&shard->groups[g]);
     for (uint32_t i = 0; !fault && i < shard->plan->n_measures; i++)
-        if (shard->measures[i].clocks)
-            kpid_clocks_loaded(shard, i);
+        if (shard->measures[i].keys)
+            kpid_keys_loaded(shard, i);
     free(known);
     *why = fault;
     return fault == NULL;

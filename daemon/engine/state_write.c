@@ -73,7 +73,7 @@ static void add_packed(void *ctx, const char *bytes, size_t len)
     record_add(ctx, bytes, len);
 }
 
-static void clocks_head(struct writer *w, const struct kpid_measure *def)
+static void keys_head(struct writer *w, const struct kpid_measure *def)
 {
     kpid_buf_clear(&w->head);
     kpid_pack_fixed64(&w->head, def->hash);
@@ -153,11 +153,11 @@ static void write_dirty(struct writer *w)
     }
     shard->n_dirty = 0;
     for (uint32_t i = 0; i < shard->plan->n_measures; i++) {
-        if (!shard->measures[i].clocks)
+        if (!shard->measures[i].keys)
             continue;
-        clocks_head(w, shard->measures[i].def);
-        record_open(w, STATE_CLOCKS);
-        kpid_clocks_pack_dirty(shard->measures[i].clocks, add_packed, w);
+        keys_head(w, shard->measures[i].def);
+        record_open(w, STATE_KEYS);
+        kpid_keys_pack_dirty(shard->measures[i].keys, add_packed, w);
         record_close(w);
     }
 }
@@ -244,13 +244,13 @@ static bool walk_on(struct writer *w, uint64_t limit)
         for (; shard->walk.list < m->def->n_groupings * m->def->n_rungs; shard->walk.list++)
             if (!walk_list(w, limit))
                 return false;
-        while (m->clocks) {
+        while (m->keys) {
             uint64_t used = w->written + w->page.len;
             if (used > limit)
                 return false;
-            clocks_head(w, m->def);
-            record_open(w, STATE_CLOCKS);
-            bool done = kpid_clocks_pack_range(m->clocks, &shard->walk.entry, KPID_PAGE_BYTES, add_packed, w);
+            keys_head(w, m->def);
+            record_open(w, STATE_KEYS);
+            bool done = kpid_keys_pack_range(m->keys, &shard->walk.entry, KPID_PAGE_BYTES, add_packed, w);
             record_close(w);
             if (done)
                 break;
@@ -334,8 +334,8 @@ static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
     kpid_pack_i64(out, shard->first_ms);
     kpid_pack_i64(out, shard->elapsed_ms);
     kpid_pack_u64(out, shard->last_full_bytes);
-    kpid_pack_u64(out, shard->n.clocks_forgotten);
-    kpid_pack_u64(out, shard->n.clocks_refused);
+    kpid_pack_u64(out, shard->n.keys_forgotten);
+    kpid_pack_u64(out, shard->n.keys_refused);
     kpid_pack_u64(out, shard->n.negatives);
     kpid_pack_u64(out, shard->source->n_topics);
     for (size_t t = 0; t < shard->source->n_topics; t++) {
@@ -386,8 +386,8 @@ void kpid_shard_cut(struct kpid_shard *shard, bool whole, struct kpid_commit *re
 
     memset(ret, 0, sizeof(*ret));
     for (uint32_t i = 0; i < shard->plan->n_measures; i++)
-        if (shard->measures[i].clocks)
-            kpid_clocks_settle(shard, i);
+        if (shard->measures[i].keys)
+            kpid_keys_settle(shard, i);
     whole = whole || shard->must_be_whole;
     shard->cuts++;
     if (whole) {

@@ -10,17 +10,19 @@
 
 #include "kpid/buf.h"
 #include "kpid/flow/number.h"
+#include "kpid/keyed.h"
 #include "kpid/pack.h"
 #include "kpid/quantile.h"
 
-/* What the event (or the clock) gives one measure. */
+/* What the event (or a keyed measure) gives one measure. */
 enum kpid_sample_kind {
-    KPID_SAMPLE_EVENT,      /* every aggregation but the clock's */
-    KPID_SAMPLE_DURATION,   /* clock: a duration of `value` ms ended; weight -1 takes it back */
-    KPID_SAMPLE_MET, KPID_SAMPLE_MISSED,
-    KPID_SAMPLE_OPEN, KPID_SAMPLE_BREACHED, /* clock: steps of a level, weight +1 or -1 */
-    KPID_SAMPLE_WIDEN,      /* clock: widen min and max by `value` again, after some durations were taken back */
-    KPID_SAMPLE_SETTLE      /* clock: this duration can't be taken back any more */
+    KPID_SAMPLE_EVENT,      /* of plain measures */
+    /* Of keyed measures (kpid/keyed.h); weight -1 takes back what was given before: */
+    KPID_SAMPLE_DURATION,   /* a duration of `value` ms */
+    KPID_SAMPLE_COUNT,      /* something happened; what it is, and `value`, is the rules' and the cell's affair */
+    KPID_SAMPLE_LEVEL,      /* a step of a level */
+    KPID_SAMPLE_WIDEN,      /* widen min and max by `value` again, after some durations were taken back */
+    KPID_SAMPLE_SETTLE      /* this duration can't be taken back any more */
 };
 
 struct kpid_sample {
@@ -29,7 +31,8 @@ struct kpid_sample {
     int64_t ts_ms;      /* with the next three: the order of `last` */
     uint32_t topic, partition;
     int64_t offset;
-    int32_t weight;     /* 1, or -1 for a clock's correction */
+    int32_t weight;     /* 1, or -1 for a correction */
+    uint8_t part;       /* of keyed measures: which duration, count or level */
     enum kpid_sample_kind kind;
 };
 
@@ -61,12 +64,13 @@ struct kpid_agg {
     enum kpid_agg_input input;
     size_t cell_bytes;
     bool levels; /* keeps levels (steps summed from the beginning of time): has merge_level */
+    const struct kpid_keyed *keyed; /* rules, if it follows from several events with one key; else NULL */
 
     void (*add)(void *cell, const struct kpid_sample *sample, const struct kpid_agg_param *param);
     void (*merge)(void *into, const void *from, const struct kpid_agg_param *param);
     void (*merge_level)(void *into, const void *from); /* only the steps of levels; NULL without levels */
-    bool (*stale)(const void *cell);  /* clock: min or max was taken back; NULL: never happens */
-    void (*narrow)(void *cell);       /* clock: min and max back to the settled ones; WIDEN samples follow */
+    bool (*stale)(const void *cell);  /* min or max was taken back; NULL: never happens */
+    void (*narrow)(void *cell);       /* min and max back to the settled ones; WIDEN samples follow */
     void (*release)(void *cell);                       /* heap only; leaves a zeroed cell */
     size_t (*heap_bytes)(const void *cell);
     void (*pack)(const void *cell, struct kpid_buf *out); /* canonical */

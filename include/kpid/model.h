@@ -97,30 +97,14 @@ struct kpid_rung {
     uint64_t hash;                /* names it in stored state: kind, width, zone … */
 };
 
-enum kpid_clock_word { /* also the order of events with one ts */
-    KPID_CLOCK_START, KPID_CLOCK_PAUSE, KPID_CLOCK_RESUME, KPID_CLOCK_REOPEN, KPID_CLOCK_STOP, KPID_CLOCK_CANCEL,
-    KPID_CLOCK_WORDS
-};
-
-struct kpid_clock_spec {
-    struct kpid_expr key;                        /* a field */
-    struct kpid_expr when[KPID_CLOCK_WORDS];     /* n = 0: never */
-    int64_t deadline_ms;                         /* KPID_FOREVER: none */
-    int64_t forget_after_ms;                     /* KPID_FOREVER: never */
-    bool keep_negative;
-    const struct kpid_worktime *calendar;        /* NULL: every hour counts */
-    uint32_t max_keys;                           /* a shard */
-};
-
 struct kpid_measure {
     char *name;
     uint32_t source;
     const struct kpid_agg *agg;
     struct kpid_agg_param param;
     struct kpid_expr where;      /* n = 0: every event */
-    struct kpid_expr value;      /* input of the aggregation; n = 0 for count and clock */
-    bool is_clock;
-    struct kpid_clock_spec clock;
+    struct kpid_expr value;      /* input of the aggregation; n = 0 for count and keyed ones */
+    struct kpid_keyed_spec keyed; /* with agg->keyed */
     uint16_t *groupings;         /* indices into kpid_source_plan.groupings; [0] = 0, the total */
     size_t n_groupings;
     struct kpid_rung *rungs;

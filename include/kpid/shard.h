@@ -55,7 +55,7 @@ int64_t kpid_shard_first(const struct kpid_shard *shard);
  * is final up to here. released_ms: the source's watermark as committed everywhere; panes are released by it.
  */
 void kpid_shard_advance(struct kpid_shard *shard, const int64_t *progress_ms, int64_t released_ms);
-/* Clocks' deadlines before `until_ms` are brought into the panes. Idempotent, monotone. */
+/* What time alone brings about before `until_ms` (deadlines, ends of sessions) is brought into the panes. Idempotent, monotone. */
 void kpid_shard_elapse(struct kpid_shard *shard, int64_t until_ms);
 
 /* ---- changes, for who evaluates ---- */
@@ -114,7 +114,7 @@ struct kpid_ledger {
 void kpid_shard_ledger(const struct kpid_shard *shard, uint32_t topic, struct kpid_ledger *ret);
 
 struct kpid_shard_stats {
-    uint64_t panes, cells, groups, groups_refused, other_events, clock_keys, clocks_forgotten, clocks_refused,
+    uint64_t panes, cells, groups, groups_refused, other_events, keys, keys_forgotten, keys_refused,
         negatives, absent, dedup_marks, dedup_cut, state_bytes, log_bytes;
     int64_t dedup_horizon_ms;
 };

@@ -168,16 +168,16 @@ Test(config_model, measures)
     cr_assert_eq(m[0].param.scale, 2);
     cr_assert_eq(m[1].source, 1);
     cr_assert(m[1].value.n == 1 && m[1].value.nodes[0].op == KPID_OP_FIELD);
-    cr_assert(m[2].is_clock && m[2].param.duration && m[2].param.scale == 0);
-    cr_assert(m[2].clock.deadline_ms == 48 * HOUR && m[2].clock.forget_after_ms == KPID_FOREVER);
-    cr_assert(m[2].clock.keep_negative && m[2].clock.max_keys == 5);
+    cr_assert(m[2].agg->keyed && m[2].param.duration && m[2].param.scale == 0);
+    cr_assert(m[2].keyed.clock.deadline_ms == 48 * HOUR && m[2].keyed.clock.forget_after_ms == KPID_FOREVER);
+    cr_assert(m[2].keyed.clock.keep_negative && m[2].keyed.max_keys == 5);
     for (size_t i = 0; i < KPID_CLOCK_WORDS; i++)
-        cr_assert_gt(m[2].clock.when[i].n, 0);
-    cr_assert_str_eq(m[2].clock.when[KPID_CLOCK_STOP].text, "(type == \"b\")");
+        cr_assert_gt(m[2].keyed.when[i].n, 0);
+    cr_assert_str_eq(m[2].keyed.when[KPID_CLOCK_STOP].text, "(type == \"b\")");
     cr_assert_str_eq(m[2].where.text, "gift");
-    cr_assert(m[3].clock.deadline_ms == KPID_FOREVER && m[3].clock.forget_after_ms == 30 * DAY);
-    cr_assert(!m[3].clock.keep_negative && m[3].clock.max_keys == 1000000 &&
-              m[3].clock.when[KPID_CLOCK_PAUSE].n == 0);
+    cr_assert(m[3].keyed.clock.deadline_ms == KPID_FOREVER && m[3].keyed.clock.forget_after_ms == 30 * DAY);
+    cr_assert(!m[3].keyed.clock.keep_negative && m[3].keyed.max_keys == 1000000 &&
+              m[3].keyed.when[KPID_CLOCK_PAUSE].n == 0);
     cr_assert_float_eq(m[3].param.quantile.error, 0.01, 1e-12);
     kpid_model_free(model);
 }

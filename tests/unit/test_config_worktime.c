@@ -30,7 +30,7 @@ static struct kpid_model *shipped(const char *calendar)
     struct kpid_model *model = kit_model("", text.data);
     kpid_buf_release(&text);
     cr_assert_eq(model->n_calendars, 1);
-    cr_assert_eq(model->measures[0].clock.calendar, model->calendars[0]);
+    cr_assert_eq(model->measures[0].keyed.clock.calendar, model->calendars[0]);
     return model;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kpid/agg.h"
+#include "engine/clock_parts.h"
 
 #define N_MAX 4000
 
@@ -30,9 +31,9 @@ static unsigned draw(unsigned below)
     return (unsigned)(state >> 33) % below;
 }
 
-static void give(struct cell *cell, enum kpid_sample_kind kind, int64_t value, int32_t weight)
+static void give(struct cell *cell, enum kpid_sample_kind kind, uint8_t part, int64_t value, int32_t weight)
 {
-    struct kpid_sample sample = {.value = value, .weight = weight, .kind = kind};
+    struct kpid_sample sample = {.value = value, .weight = weight, .part = part, .kind = kind};
     agg->add(cell, &sample, &param);
 }
 
@@ -66,16 +67,16 @@ static void expect(const struct cell *cell, const char *part, const char *want)
 Test(clock_cell, gives_seconds)
 {
     struct cell cell = {0};
-    give(&cell, KPID_SAMPLE_DURATION, 1500, 1);
-    give(&cell, KPID_SAMPLE_DURATION, 500, 1);
-    give(&cell, KPID_SAMPLE_DURATION, 4000, 1);
-    give(&cell, KPID_SAMPLE_MET, 0, 1);
-    give(&cell, KPID_SAMPLE_MET, 0, 1);
-    give(&cell, KPID_SAMPLE_MISSED, 0, 1);
-    give(&cell, KPID_SAMPLE_MISSED, 0, 1);
-    give(&cell, KPID_SAMPLE_MISSED, 0, -1);
-    give(&cell, KPID_SAMPLE_OPEN, 0, -1);
-    give(&cell, KPID_SAMPLE_BREACHED, 0, 1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, 1500, 1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, 500, 1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, 4000, 1);
+    give(&cell, KPID_SAMPLE_COUNT, CLOCK_MET, 0, 1);
+    give(&cell, KPID_SAMPLE_COUNT, CLOCK_MET, 0, 1);
+    give(&cell, KPID_SAMPLE_COUNT, CLOCK_MISSED, 0, 1);
+    give(&cell, KPID_SAMPLE_COUNT, CLOCK_MISSED, 0, 1);
+    give(&cell, KPID_SAMPLE_COUNT, CLOCK_MISSED, 0, -1);
+    give(&cell, KPID_SAMPLE_LEVEL, CLOCK_OPEN, 0, -1);
+    give(&cell, KPID_SAMPLE_LEVEL, CLOCK_BREACHED, 0, 1);
     static const char *const wants[][2] = {{"n", "3"},      {"", "2"},      {"mean", "2"},   {"sum", "6"},
                                            {"min", "0.5"},  {"max", "4"},   {"met", "2"},    {"missed", "1"},
                                            {"open", "-1"},  {"breached", "1"}, {"p1", "0.5"}, {"p100", "4"},
@@ -92,11 +93,11 @@ Test(clock_cell, gives_seconds)
 Test(clock_cell, levels_merge_on_their_own)
 {
     struct cell a = {0}, b = {0}, sum = {0};
-    give(&a, KPID_SAMPLE_OPEN, 0, 1);
-    give(&a, KPID_SAMPLE_OPEN, 0, 1);
-    give(&a, KPID_SAMPLE_MET, 0, 1);
-    give(&b, KPID_SAMPLE_OPEN, 0, -1);
-    give(&b, KPID_SAMPLE_BREACHED, 0, 1);
+    give(&a, KPID_SAMPLE_LEVEL, CLOCK_OPEN, 0, 1);
+    give(&a, KPID_SAMPLE_LEVEL, CLOCK_OPEN, 0, 1);
+    give(&a, KPID_SAMPLE_COUNT, CLOCK_MET, 0, 1);
+    give(&b, KPID_SAMPLE_LEVEL, CLOCK_OPEN, 0, -1);
+    give(&b, KPID_SAMPLE_LEVEL, CLOCK_BREACHED, 0, 1);
     agg->merge(&sum, &a, &param);
     agg->merge(&sum, &b, &param);
     expect(&sum, "open", "0");
@@ -125,14 +126,14 @@ Test(clock_cell, taking_back_leaves_no_trace)
             if (n == 0 || dice < 5) {
                 values[n] = (int64_t)draw(spread) - (int64_t)spread / 10;
                 fate[n] = STANDS;
-                give(&cells[n % 3], KPID_SAMPLE_DURATION, values[n], 1);
+                give(&cells[n % 3], KPID_SAMPLE_DURATION, 0, values[n], 1);
                 n++;
             } else if (dice < 9 && fate[k] == STANDS) {
                 fate[k] = GONE;
-                give(&cells[k % 3], KPID_SAMPLE_DURATION, values[k], -1);
+                give(&cells[k % 3], KPID_SAMPLE_DURATION, 0, values[k], -1);
             } else if (fate[k] == STANDS && round % 4 < 2) {
                 fate[k] = SETTLED;
-                give(&cells[k % 3], KPID_SAMPLE_SETTLE, values[k], 1);
+                give(&cells[k % 3], KPID_SAMPLE_SETTLE, 0, values[k], 1);
             }
         }
         for (int c = 0; c < 3; c++) {
@@ -143,14 +144,14 @@ Test(clock_cell, taking_back_leaves_no_trace)
             cr_assert_not(agg->stale(&cells[c]));
             for (int i = c; i < n; i += 3) {
                 if (fate[i] == STANDS)
-                    give(&cells[c], KPID_SAMPLE_WIDEN, values[i], 1);
+                    give(&cells[c], KPID_SAMPLE_WIDEN, 0, values[i], 1);
             }
         }
         for (int i = 0; i < n; i++) {
             if (fate[i] != GONE)
-                give(&fresh, KPID_SAMPLE_DURATION, values[i], 1);
+                give(&fresh, KPID_SAMPLE_DURATION, 0, values[i], 1);
             if (fate[i] == SETTLED)
-                give(&fresh, KPID_SAMPLE_SETTLE, values[i], 1);
+                give(&fresh, KPID_SAMPLE_SETTLE, 0, values[i], 1);
         }
         for (int c = 2; c >= 0; c--)
             agg->merge(&merged, &cells[c], &param);
@@ -166,14 +167,14 @@ Test(clock_cell, taking_back_leaves_no_trace)
 Test(clock_cell, an_empty_cell_is_empty_again)
 {
     struct cell cell = {0}, zero = {0};
-    give(&cell, KPID_SAMPLE_DURATION, 70, 1);
-    give(&cell, KPID_SAMPLE_DURATION, -30, 1);
-    give(&cell, KPID_SAMPLE_DURATION, 70, -1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, 70, 1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, -30, 1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, 70, -1);
     cr_assert(agg->stale(&cell));
-    give(&cell, KPID_SAMPLE_DURATION, -30, -1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, -30, -1);
     cr_assert_not(agg->stale(&cell));
     cr_assert_eq(memcmp(&cell, &zero, agg->cell_bytes), 0);
-    give(&cell, KPID_SAMPLE_DURATION, 0, 1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, 0, 1);
     expect(&cell, "min", "0");
     expect(&cell, "p50", "0");
     agg->release(&cell);
@@ -183,10 +184,10 @@ Test(clock_cell, stores_what_it_holds)
 {
     struct cell cell = {0}, back = {0};
     for (int i = 1; i < 50; i++)
-        give(&cell, KPID_SAMPLE_DURATION, 10 * i, 1);
-    give(&cell, KPID_SAMPLE_SETTLE, 200, 1);
-    give(&cell, KPID_SAMPLE_DURATION, 10, -1);
-    give(&cell, KPID_SAMPLE_OPEN, 0, -1);
+        give(&cell, KPID_SAMPLE_DURATION, 0, 10 * i, 1);
+    give(&cell, KPID_SAMPLE_SETTLE, 0, 200, 1);
+    give(&cell, KPID_SAMPLE_DURATION, 0, 10, -1);
+    give(&cell, KPID_SAMPLE_LEVEL, CLOCK_OPEN, 0, -1);
     cr_assert(agg->stale(&cell));
     struct kpid_buf buf = KPID_BUF_INIT;
     struct kpid_unpack in;

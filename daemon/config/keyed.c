@@ -1,0 +1,62 @@
+#include "keyed.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const struct kpid_keyed_row rows[] = {
+    {"clock", "measures.*.clock", "order_id", kpid_clock_load, kpid_clock_print},
+};
+
+const struct kpid_keyed_row *kpid_keyed_row_of(const struct kpid_measure *measure)
+{
+    size_t i = 0;
+    while (strcmp(rows[i].name, measure->agg->name) != 0)
+        assert(++i < KPID_COUNT_OF(rows));
+    return &rows[i];
+}
+
+void kpid_keyed_words(struct kpid_measure *measure, size_t n)
+{
+    assert(n <= KPID_WORDS_MAX);
+    measure->keyed.when = kpid_zalloc(n, sizeof *measure->keyed.when);
+    measure->keyed.n_words = n;
+}
+
+void kpid_keyed_missing(struct kpid_loader *loader, const struct kpid_measure *measure,
+                        const struct kpid_yaml *map, const char *what, const char *example)
+{
+    kpid_fault_add(&loader->faults, map->place, "the %s of `%s` has no `%s`", measure->agg->name,
+                   measure->name, what);
+    kpid_fault_advise(&loader->faults, "add %s: %s", what, example);
+}
+
+/* Events of one key meet only if the topics are keyed by it. */
+static void key_check(struct kpid_loader *loader, const struct kpid_measure *measure,
+                      const struct kpid_yaml *key)
+{
+    const struct kpid_source *source = &loader->model->sources[measure->source];
+    if (!source->key || strcmp(source->key, key->text) == 0)
+        return;
+    kpid_fault_warn(&loader->faults, key->place, "the %s's key is `%s`, source `%s` is keyed by `%s`",
+                    measure->agg->name, key->text, source->name, source->key);
+    kpid_fault_advise(&loader->faults,
+                      "events of one key may lie in different partitions and never meet: key the "
+                      "topics by %s, or correct `key:` of the source",
+                      key->text);
+}
+
+void kpid_keyed_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *map)
+{
+    const struct kpid_keyed_row *row = kpid_keyed_row_of(measure);
+    const struct kpid_yaml *key = kpid_yaml_get(map, "key");
+    kpid_settings_check_keys(loader, row->section, map, NULL);
+    kpid_settings_read(loader, row->section, map, &measure->keyed);
+    if (!key) {
+        kpid_keyed_missing(loader, measure, map, "key", row->key);
+    } else {
+        kpid_expr_parse(loader, measure->source, key, KPID_WANT_FIELD, "key", &measure->keyed.key);
+        if (key->kind == KPID_YAML_SCALAR)
+            key_check(loader, measure, key);
+    }
+    row->load(loader, measure, map);
+}

@@ -1,0 +1,147 @@
+/* Keyed measures against panes: a change of a key's items is worked out before and after, and the difference counts. */
+#include "keyed_table.h"
+
+#include "kpid/hash.h"
+
+#include <string.h>
+
+struct change {
+    struct kpid_shard *shard;
+    struct kpid_keys *keys;
+    uint32_t measure;
+};
+
+/* ---- groups ---- */
+
+void keyed_use_groups(struct kpid_shard *shard, const struct kpid_measure *def, const uint32_t *gids, size_t n,
+                      int weight)
+{
+    size_t n_gids = def->n_groupings - 1;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t g = 0; g < n_gids; g++)
+            shard->groups[def->groupings[g + 1]].at[gids[i * n_gids + g]].cells += (uint32_t)weight;
+}
+
+static bool groups_before(const void *ctx, const uint32_t *a, const uint32_t *b)
+{
+    const struct change *c = ctx;
+    const struct kpid_measure *def = c->shard->measures[c->measure].def;
+
+    for (size_t g = 0; g < c->keys->n_gids; g++) {
+        const struct kpid_group *at = c->shard->groups[def->groupings[g + 1]].at;
+        if (a[g] != b[g])
+            return at[a[g]].hash < at[b[g]].hash;
+    }
+    return false;
+}
+
+/* ---- differences ---- */
+
+static void count_outcome(const struct change *c, const struct keyed_side *side, const struct kpid_outcome *outcome,
+                          int sign)
+{
+    struct kpid_measure_state *m = &c->shard->measures[c->measure];
+    const uint32_t *gids = side->items.gids + outcome->item * c->keys->n_gids;
+    struct kpid_sample sample = { .value = outcome->value, .ts_ms = outcome->ts_ms, .kind = outcome->kind,
+                                  .part = outcome->part, .weight = outcome->weight * sign };
+
+    if (outcome->kind == KPID_SAMPLE_DURATION && sample.weight < 0)
+        c->keys->stale = true;
+    for (uint32_t g = 0; g < m->def->n_groupings; g++)
+        kpid_ladder_add(c->shard, c->measure, g, g ? gids[g - 1] : 0, outcome->ts_ms, &sample);
+    kpid_ladder_touch(m, outcome->ts_ms);
+}
+
+static bool same_outcome(const struct change *c, const struct kpid_outcome *a, const struct kpid_outcome *b)
+{
+    size_t g = c->keys->n_gids;
+
+    return a->ts_ms == b->ts_ms && a->kind == b->kind && a->part == b->part && a->weight == b->weight &&
+           a->value == b->value &&
+           (!g || !memcmp(c->keys->before.items.gids + a->item * g, c->keys->after.items.gids + b->item * g,
+                          g * sizeof(uint32_t)));
+}
+
+/* Counts what is in `after` and not in `before`, and takes back what is in `before` only. Most changes leave a long
+ * beginning and end alone, which are passed over first. */
+static void count_difference(const struct change *c)
+{
+    struct keyed_side *before = &c->keys->before, *after = &c->keys->after;
+    struct kpid_outcome *old = before->outcomes, *new = after->outcomes;
+    size_t n_old = before->result.n, n_new = after->result.n;
+
+    for (; n_old && n_new && same_outcome(c, old, new); old++, new++, n_old--, n_new--)
+        ;
+    for (; n_old && n_new && same_outcome(c, &old[n_old - 1], &new[n_new - 1]); n_old--, n_new--)
+        ;
+    for (size_t i = 0; i < n_new; i++) {
+        bool found = false;
+        for (size_t k = 0; k < n_old && !found; k++)
+            if (same_outcome(c, &old[k], &new[i])) {
+                old[k] = old[--n_old];
+                found = true;
+            }
+        if (!found)
+            count_outcome(c, after, &new[i], 1);
+    }
+    for (size_t k = 0; k < n_old; k++)
+        count_outcome(c, before, &old[k], -1);
+    c->shard->n.negatives += after->result.negatives - before->result.negatives;
+    c->shard->n.keys_forgotten += after->result.forgotten - before->result.forgotten;
+}
+
+bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const char *key, size_t len,
+                    const struct kpid_keyed_event *event)
+{
+    const struct kpid_measure *def = shard->measures[measure].def;
+    struct kpid_keys *keys = shard->measures[measure].keys;
+    struct change c = { shard, keys, measure };
+    uint64_t hash = kpid_hash(key, len, 0);
+    uint32_t entry = keyed_find(keys, hash, key, len);
+
+    if (entry == UINT32_MAX) {
+        if (keys->used >= keys->spec->max_keys)
+            return false;
+        entry = keyed_make(keys, hash, key, len);
+    }
+    struct keyed_block *block = keys->entries[entry].block;
+    keyed_open(keys, block, &keys->after);
+    keys->after.items.before = groups_before;
+    keys->after.items.ctx = &c;
+    enum kpid_put put = keys->kind->put(keys->spec, &keys->after.items, event, shard->elapsed_ms);
+    if (put == KPID_PUT_FULL || put == KPID_PUT_NONE)
+        return put == KPID_PUT_NONE;
+    if (put == KPID_PUT_CHANGED) {
+        keyed_open(keys, block, &keys->before);
+        keyed_use_groups(shard, def, keys->before.items.gids, keys->before.items.n, -1);
+        keyed_use_groups(shard, def, keys->after.items.gids, keys->after.items.n, 1);
+        keyed_work_out(keys, &keys->before, shard->elapsed_ms);
+        keyed_work_out(keys, &keys->after, shard->elapsed_ms);
+        count_difference(&c);
+        keyed_schedule(keys, entry, keys->after.result.next_timer_ms);
+    }
+    keyed_set(keys, entry, &keys->after.items);
+    keyed_mark(keys, entry);
+    return true;
+}
+
+void kpid_keys_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_ms)
+{
+    struct kpid_keys *keys = shard->measures[measure].keys;
+    struct change c = { shard, keys, measure };
+
+    while (keys->n_heap && keys->heap[0].at_ms < until_ms) {
+        struct keyed_timer timer = keyed_pop_timer(keys);
+        struct keyed_entry *entry = &keys->entries[timer.entry];
+        if (!entry->block || entry->timer_ms != timer.at_ms)
+            continue;
+        keyed_open(keys, entry->block, &keys->before);
+        keyed_open(keys, entry->block, &keys->after);
+        keyed_work_out(keys, &keys->before, shard->elapsed_ms);
+        keyed_work_out(keys, &keys->after, until_ms);
+        count_difference(&c);
+        entry->timer_ms = KPID_FOREVER;
+        keyed_schedule(keys, timer.entry, keys->after.result.next_timer_ms);
+    }
+}

@@ -1,0 +1,120 @@
+/* Keys as records of stored pages: key, items, group numbers. */
+#include "keyed_table.h"
+
+#include "kpid/hash.h"
+
+#include <stdlib.h>
+
+static void pack_entry(struct kpid_keys *keys, uint32_t entry, struct kpid_buf *out)
+{
+    struct keyed_block *block = keys->entries[entry].block;
+
+    kpid_pack_bytes(out, keyed_key(keys, block), block->key_len);
+    kpid_pack_u64(out, block->n);
+    for (size_t i = 0; i < (size_t)block->n * keys->width; i++)
+        kpid_pack_i64(out, block->words[i]);
+    for (size_t i = 0; i < (size_t)block->n * keys->n_gids; i++)
+        kpid_pack_u64(out, keyed_gids(keys, block)[i]);
+}
+
+void kpid_keys_pack_dirty(struct kpid_keys *keys, kpid_keys_emit *emit, void *ctx)
+{
+    struct kpid_buf one = KPID_BUF_INIT;
+
+    for (size_t i = 0; i < keys->n_dirty; i++) {
+        uint32_t entry = keys->dirty[i];
+        if (!keys->entries[entry].block || !keys->entries[entry].block->dirty)
+            continue;
+        keys->entries[entry].block->dirty = false;
+        kpid_buf_clear(&one);
+        pack_entry(keys, entry, &one);
+        emit(ctx, one.data, one.len);
+    }
+    keys->n_dirty = 0;
+    kpid_buf_release(&one);
+}
+
+bool kpid_keys_pack_range(struct kpid_keys *keys, uint32_t *entry, size_t max_bytes, kpid_keys_emit *emit,
+                            void *ctx)
+{
+    struct kpid_buf one = KPID_BUF_INIT;
+    size_t written = 0;
+
+    for (; *entry < keys->n_entries && written < max_bytes; ++*entry) {
+        if (!keys->entries[*entry].block)
+            continue;
+        kpid_buf_clear(&one);
+        pack_entry(keys, *entry, &one);
+        emit(ctx, one.data, one.len);
+        written += one.len;
+    }
+    kpid_buf_release(&one);
+    return *entry >= keys->n_entries;
+}
+
+/* Reads the group numbers of one item. */
+static void load_gids(struct kpid_shard *shard, uint32_t measure, struct kpid_unpack *in, const size_t *places,
+                      size_t n_places, uint32_t *ret)
+{
+    const struct kpid_measure *def = shard->measures[measure].def;
+
+    for (size_t g = 0; g + 1 < def->n_groupings; g++)
+        ret[g] = KPID_GID_OTHER;
+    for (size_t p = 0; p < n_places; p++) {
+        uint64_t gid = kpid_unpack_u64(in);
+        if (places[p] == SIZE_MAX)
+            continue;
+        if (gid >= shard->groups[def->groupings[places[p] + 1]].n)
+            in->bad = true;
+        else
+            ret[places[p]] = (uint32_t)gid;
+    }
+}
+
+bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpack *in, const size_t *places,
+                    size_t n_places)
+{
+    struct kpid_measure_state *m = &shard->measures[measure];
+    struct kpid_keys *keys = m->keys;
+    struct kpid_items *items = &keys->after.items;
+    size_t len;
+    const char *key = kpid_unpack_bytes(in, &len);
+    uint64_t n = kpid_unpack_u64(in);
+
+    if (in->bad || n == 0 || n > KPID_ITEMS_MAX)
+        return false;
+    uint64_t hash = kpid_hash(key, len, 0);
+    uint32_t entry = keyed_find(keys, hash, key, len);
+    if (entry != UINT32_MAX) {
+        struct keyed_block *old = keys->entries[entry].block;
+        keyed_use_groups(shard, m->def, keyed_gids(keys, old), old->n, -1);
+        keyed_drop(keys, entry);
+    }
+    entry = keyed_make(keys, hash, key, len);
+    keyed_reserve(keys, &keys->after, n);
+    items->n = n;
+    for (size_t i = 0; i < n * keys->width; i++)
+        items->words[i] = kpid_unpack_i64(in);
+    for (size_t i = 0; i < n && !in->bad; i++)
+        load_gids(shard, measure, in, places, n_places, items->gids + i * keys->n_gids);
+    for (size_t i = 1; i < n; i++)
+        in->bad |= items->words[i * keys->width] < items->words[(i - 1) * keys->width];
+    if (in->bad)
+        return false;
+    keyed_use_groups(shard, m->def, items->gids, n, 1);
+    keyed_set(keys, entry, items);
+    return true;
+}
+
+void kpid_keys_loaded(struct kpid_shard *shard, uint32_t measure)
+{
+    struct kpid_keys *keys = shard->measures[measure].keys;
+
+    for (uint32_t i = 0; i < keys->n_entries; i++) {
+        if (!keys->entries[i].block)
+            continue;
+        keyed_open(keys, keys->entries[i].block, &keys->after);
+        keyed_work_out(keys, &keys->after, shard->elapsed_ms);
+        keyed_schedule(keys, i, keys->after.result.next_timer_ms);
+    }
+}

@@ -1,0 +1,85 @@
+/* The keys of one keyed measure in memory: private to keyed_table.c, keyed_apply.c, keyed_settle.c and keyed_store.c. */
+#ifndef KPID_ENGINE_KEYED_TABLE_H
+#define KPID_ENGINE_KEYED_TABLE_H
+
+#include "core.h"
+#include "keyed_rules.h"
+
+/* One allocation a key: this, then n items of `width` numbers, then n * n_gids group numbers, then the key. */
+struct keyed_block {
+    uint32_t key_len;
+    uint16_t n;
+    bool dirty;
+    int64_t words[];
+};
+
+struct keyed_entry {
+    uint64_t hash;
+    int64_t timer_ms;          /* scheduled in the heap, no later than the next timer; KPID_FOREVER: none */
+    struct keyed_block *block; /* NULL: the entry is free */
+};
+
+struct keyed_timer {
+    int64_t at_ms;
+    uint32_t entry;
+};
+
+/* The items of a key at work, and their outcomes. */
+struct keyed_side {
+    struct kpid_items items;   /* room for cap */
+    struct kpid_outcome *outcomes;
+    struct kpid_keyed_result result;
+    size_t cap, cap_outcomes;
+};
+
+struct kpid_keys {
+    const struct kpid_keyed *kind;
+    const struct kpid_keyed_spec *spec;
+    size_t width, n_gids;      /* groupings but the total */
+    struct keyed_entry *entries;
+    uint32_t n_entries, cap_entries, used;
+    uint32_t *free_entries, n_free, cap_free;
+    uint32_t *index, index_cap; /* hash -> entry + 1 */
+    struct keyed_timer *heap;
+    size_t n_heap, cap_heap;
+    uint32_t *dirty;
+    size_t n_dirty, cap_dirty;
+    bool stale;                /* some cell's minimum or maximum was taken back */
+    int64_t swept_ms;
+    size_t bytes;
+    struct keyed_side before, after; /* scratch: a key before and after a change */
+};
+
+static inline uint32_t *keyed_gids(const struct kpid_keys *keys, struct keyed_block *block)
+{
+    return (uint32_t *)(block->words + (size_t)block->n * keys->width);
+}
+static inline char *keyed_key(const struct kpid_keys *keys, struct keyed_block *block)
+{
+    return (char *)(keyed_gids(keys, block) + (size_t)block->n * keys->n_gids);
+}
+
+/* keyed_table.c */
+uint32_t keyed_find(const struct kpid_keys *keys, uint64_t hash, const char *key, size_t len); /* UINT32_MAX */
+/* An entry without items. */
+uint32_t keyed_make(struct kpid_keys *keys, uint64_t hash, const char *key, size_t len);
+void keyed_drop(struct kpid_keys *keys, uint32_t entry);
+/* Copies items into the entry's block, which moves when their number changed. */
+void keyed_set(struct kpid_keys *keys, uint32_t entry, const struct kpid_items *items);
+void keyed_mark(struct kpid_keys *keys, uint32_t entry);
+/* The entry's timer is to fire at or before at_ms; an earlier one stays. */
+void keyed_schedule(struct kpid_keys *keys, uint32_t entry, int64_t at_ms);
+struct keyed_timer keyed_pop_timer(struct kpid_keys *keys);
+void keyed_side_release(struct keyed_side *side);
+/* Room for n items and an event's more. */
+void keyed_reserve(const struct kpid_keys *keys, struct keyed_side *side, size_t n);
+/* Copies a block's items to a side, with room for some more. */
+void keyed_open(const struct kpid_keys *keys, struct keyed_block *block, struct keyed_side *side);
+void keyed_work_out(const struct kpid_keys *keys, struct keyed_side *side, int64_t horizon_ms);
+
+/* keyed_apply.c */
+/* Counts `weight` uses of the groups of items. */
+void keyed_use_groups(struct kpid_shard *shard, const struct kpid_measure *def, const uint32_t *gids, size_t n,
+                      int weight);
+
+#endif
