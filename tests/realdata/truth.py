@@ -12,7 +12,7 @@ from decimal import Decimal
 
 EXACT, RATIO, DISTINCT, QUANTILE = "exact", "ratio", "distinct", "quantile"
 DISTINCTS = {"customers", "unique_ip", "unique_ip_ua", "unique_ip_pageview"}
-RATIOS = {"aov", "aov_created", "on_time_day_rate", "on_time_strict_rate", "review_score_avg"}
+RATIOS = {"aov", "aov_created", "on_time_day_rate", "on_time_strict_rate", "review_score_avg", "sla_rate"}
 
 
 def kind_of(column):
@@ -85,7 +85,8 @@ class Comparison:
         for column, kpi in columns.items():
             self.whole(kpi, self.rows(table)[0][column], kind_of(column))
 
-    def latencies(self, table, metrics, tolerance):
+    def latencies(self, table, metrics, tolerance, grouped=()):
+        """grouped: the metrics whose figures by group are in the table too."""
         for row in self.rows(table):
             if row["metric"] not in metrics:
                 continue
@@ -94,6 +95,8 @@ class Comparison:
                 snapshot = self.reading.get((row["metric"], "all"), {}).get(None)
             elif scope[0] == "event-month":
                 snapshot = self.reading.get((row["metric"], "month"), {}).get(ms(scope[1]))
+            elif row["metric"] in grouped:
+                snapshot = self.reading.get((row["metric"], "all", scope[1]), {}).get(None)
             else:
                 continue
             name = f"{table} {row['metric']} {row['scope']}"
@@ -137,6 +140,21 @@ def olist_classified(c):
                                   "delivered_minus_promised", "survey_sent_to_answered"), 0.0011)
 
 
+def uci_incident_log(c):
+    daily = [column for column in c.rows("uci_incident_daily")[0] if column != "day"]
+    c.buckets("uci_incident_daily", "day", "day", {column: column for column in daily})
+    c.whole("open_backlog_eod", c.rows("uci_incident_daily")[-1]["open_backlog_eod"])
+    summary = {row["key"]: row["value"] for row in c.rows("uci_incident_summary")}
+    for key, kpi in {"incidents": "opened", "first_response_before_open": "first_response_before_open",
+                     "sla_met": "closed_within_sla", "reopen_events": "reopens", "reopened": "reopened",
+                     "resolved_ts_missing": "resolved_ts_missing"}.items():
+        c.whole(kpi, summary[key])
+    c.whole("sla_rate", str(Decimal(summary["sla_met"]) / Decimal(summary["incidents"])), RATIO)
+    # A reply comes before the priority of the closing is known, so its latency has no figures by priority.
+    grouped = ("opened_to_resolved", "opened_to_closed", "resolved_to_closed")
+    c.latencies("uci_incident_latency", ("opened_to_first_response",) + grouped, 0.000001, grouped)
+
+
 def apache_semicomplete(c):
     for name, window in (("hourly", "hour"), ("daily", "day")):
         c.buckets(f"apache_{name}", "bucket_epoch", window, {"pageviews": "pageviews", "unique_ip_pageview": "unique_ip"})
@@ -156,7 +174,8 @@ def comcast_complaints(c):
             c.whole("opened", row["value"], group=row["key"].removeprefix("status_"))
 
 
-SETS = {f.__name__: f for f in (online_retail, olist_classified, apache_semicomplete, comcast_complaints)}
+SETS = {f.__name__: f for f in (online_retail, olist_classified, uci_incident_log, apache_semicomplete,
+                                    comcast_complaints)}
 
 
 def put(reading, snapshot):
