@@ -93,6 +93,11 @@ struct kpid_number kpid_part_integer(uint64_t n)
     return exact_number((kpid_i128)n, 0);
 }
 
+struct kpid_number kpid_part_level(int64_t level)
+{
+    return exact_number(level, 0);
+}
+
 struct kpid_number kpid_part_double(double value)
 {
     return (struct kpid_number){.kind = KPID_NUMBER_DOUBLE, .approx = value};

@@ -21,6 +21,7 @@ int kpid_part_find(const struct kpid_part_name *names, bool percentiles, const c
 /* A value at the measure's scale, in the published unit (durations: seconds). */
 struct kpid_number kpid_part_value(kpid_i128 m, const struct kpid_agg_param *param);
 struct kpid_number kpid_part_integer(uint64_t n);
+struct kpid_number kpid_part_level(int64_t level);
 struct kpid_number kpid_part_double(double value);
 struct kpid_number kpid_part_none(void);
 /* A sum in the published unit, OVERFLOW beyond 127 bits. */
