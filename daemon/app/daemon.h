@@ -113,8 +113,8 @@ struct daemon {
     size_t letters_bytes;
     struct letter_flight *flights;
     size_t n_flights;
-    struct { uint64_t letters_sent, letters_lost, letters_failed, reloads, reload_faults; } n;
-    struct kpid_complaint redis_down, fault;
+    struct { uint64_t letters_sent, letters_lost, letters_failed, letters_waiting, reloads, reload_faults; } n;
+    struct kpid_complaint redis_down, fault, letters_silent;
 };
 
 /* log.c */

@@ -77,17 +77,28 @@ static void send_record(struct letter_flight *flight, const struct kpid_record *
     struct daemon *d = flight->daemon;
     const struct kpid_source *source = &d->model->sources[flight->source];
 
-    d->n.letters_lost += record->value == NULL && record->value_len == 0;
     kpid_producer_letter(d->producer, record, source->topics[flight->topic], kpid_reason_name(flight->reason),
                          delivered, flight);
 }
 
-static void refetched(void *ctx, const struct kpid_record *record)
+static void refetched(void *ctx, enum kpid_log_look look, const struct kpid_record *record, int64_t end_offset)
 {
     struct letter_flight *flight = ctx;
+    struct daemon *d = flight->daemon;
     struct kpid_record bare = { .source = flight->source, .topic = flight->topic, .partition = flight->partition,
                                 .offset = flight->offset, .timestamp_ms = KPID_NEVER };
 
+    (void)end_offset;
+    if (look == KPID_LOG_SILENT) {
+        /* Nobody knows whether the log still has the bytes: the letter stays in the outbox and is tried again. */
+        d->n.letters_waiting++;
+        kpid_complain(d, &d->letters_silent, "dead letters wait: the leader of %s [%d] does not answer",
+                      d->model->sources[flight->source].topics[flight->topic], flight->partition);
+        flight_end(flight);
+        return;
+    }
+    kpid_complain_over(d, &d->letters_silent, "dead letters go out again");
+    d->n.letters_lost += record == NULL;
     send_record(flight, record ? record : &bare);
 }
 

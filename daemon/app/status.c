@@ -172,6 +172,8 @@ static int metrics_page(void *ctx, struct kpid_buf *body, const char **ret_type)
     simple(body, "kpid_letters_failed_total", "counter", "Dead letters to be sent again.", (double)d->n.letters_failed);
     simple(body, "kpid_letters_lost_total", "counter", "Dead letters sent without their bytes.",
            (double)d->n.letters_lost);
+    simple(body, "kpid_letters_waiting_total", "counter", "Times that a dead letter waited for a silent leader.",
+           (double)d->n.letters_waiting);
     simple(body, "kpid_reloads_total", "counter", "Configurations taken.", (double)d->n.reloads);
     simple(body, "kpid_reload_faults_total", "counter", "Configurations refused.", (double)d->n.reload_faults);
     return 200;

@@ -80,6 +80,8 @@ static void control_serve(struct kpid_consumer *consumer)
         case RD_KAFKA_EVENT_REBALANCE: kpid_group_rebalance(consumer, event); break;
         case RD_KAFKA_EVENT_ERROR: on_error(consumer, event); break;
         case RD_KAFKA_EVENT_LOG: on_log(consumer, event); break;
+        case RD_KAFKA_EVENT_OFFSET_COMMIT: kpid_offsets_committed(consumer, event); break;
+        case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT: kpid_offsets_noted(consumer, event); break;
         case RD_KAFKA_EVENT_STATS: {
             const char *json = rd_kafka_event_stats(event);
             kpid_statistics_read(consumer, json, strlen(json));
@@ -302,6 +304,7 @@ void kpid_consumer_close(struct kpid_consumer *consumer)
     close(consumer->pipe[0]);
     close(consumer->pipe[1]);
     sources_free(consumer);
+    kpid_offsets_close(consumer);
     free(consumer->slots);
     free(consumer->ring);
     free(consumer->brokers);

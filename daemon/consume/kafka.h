@@ -8,6 +8,7 @@
  *   kafka_feed.c     a queue per topic-partition; handing over
  *   kafka_status.c   librdkafka's statistics; who stands at the end
  *   kafka_refetch.c  single records once more
+ *   kafka_offsets.c  notes beside the group's offsets
  */
 #ifndef KPID_CONSUME_KAFKA_H
 #define KPID_CONSUME_KAFKA_H
@@ -42,9 +43,11 @@ struct kpid_feed {
     bool fetching;
     int32_t broker, leader;
     int64_t stable_offset, high_offset;
-    /* The offset to read at is not in the log. */
-    bool out_of_range;
-    int64_t bad_offset;
+    /* The offset to read at is not in the log; its bounds are being asked for. */
+    bool out_of_range, asking;
+    int64_t bad_offset, log_end;
+    int64_t last_offset; /* of the last record that was handed over, -1: none */
+    uint64_t last_hash;
 };
 
 enum kpid_claim_state {
@@ -126,6 +129,10 @@ struct kpid_consumer {
     char said[256]; /* the last fault and when, not to repeat it at once */
     int64_t said_ms;
     struct kpid_refetcher *refetcher; /* NULL until needed */
+
+    struct kpid_asked *asked; /* questions for the group's offsets that are under way */
+    uint32_t commits_out;
+    uint64_t commits_done, commits_failed;
 };
 
 int64_t kpid_now_ms(void); /* monotonic */
@@ -172,6 +179,11 @@ void kpid_feed_ranges_find(struct kpid_consumer *consumer);
 /* kafka_status.c */
 void kpid_statistics_read(struct kpid_consumer *consumer, const char *json, size_t len);
 void kpid_feed_end_judge(struct kpid_feed *feed, int64_t now_ms); /* renews at_end */
+
+/* kafka_offsets.c */
+void kpid_offsets_noted(struct kpid_consumer *consumer, rd_kafka_event_t *event);     /* borrows */
+void kpid_offsets_committed(struct kpid_consumer *consumer, rd_kafka_event_t *event); /* borrows */
+void kpid_offsets_close(struct kpid_consumer *consumer);
 
 /* kafka_refetch.c */
 void kpid_refetcher_close(struct kpid_consumer *consumer, int64_t deadline_ms);

@@ -82,6 +82,7 @@ void kpid_feed_restart(struct kpid_feed *feed, int64_t offset)
     feed->eof_offset = feed->stable_offset = feed->high_offset = -1;
     feed->broker = feed->leader = -1;
     feed->at_end = feed->fetching = feed->out_of_range = false;
+    feed->last_offset = -1;
 }
 
 static bool may_be_served(const struct kpid_feed *feed)
@@ -127,8 +128,7 @@ static void not_a_record(struct kpid_feed *feed, const rd_kafka_message_t *messa
                         rd_kafka_message_errstr(message));
 }
 
-static inline void hand_over(struct kpid_feed *feed, const rd_kafka_message_t *message,
-                             struct kpid_record *record)
+static inline void record_fill(const rd_kafka_message_t *message, struct kpid_record *record)
 {
     rd_kafka_timestamp_type_t type;
     int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
@@ -139,6 +139,12 @@ static inline void hand_over(struct kpid_feed *feed, const rd_kafka_message_t *m
     record->key_len = message->key_len;
     record->value = message->payload;
     record->value_len = message->len;
+}
+
+static inline void hand_over(struct kpid_feed *feed, const rd_kafka_message_t *message,
+                             struct kpid_record *record)
+{
+    record_fill(message, record);
     feed->next_offset = message->offset + 1;
     feed->at_end = false;
     feed->claim->consumer->events.record(feed->claim->consumer->ctx, record);
@@ -155,22 +161,38 @@ static void stash_keep(struct kpid_feed *feed, rd_kafka_message_t **messages, si
     feed->waiting = true;
 }
 
+/* Remembers the last record of a batch: a batch ends before a commit is cut, so its last is all that is needed. */
+static void last_note(struct kpid_feed *feed, const rd_kafka_message_t *message, struct kpid_record *record)
+{
+    record_fill(message, record);
+    feed->last_offset = record->offset;
+    feed->last_hash = kpid_record_hash(record);
+}
+
 /* Hands over messages until the owner holds the feed or takes it away. Takes them. */
 static size_t messages_serve(struct kpid_feed *feed, rd_kafka_message_t **messages, size_t n)
 {
     struct kpid_consumer *consumer = feed->claim->consumer;
     struct kpid_record record = {
         .source = feed->claim->source, .topic = feed->topic, .partition = feed->claim->partition};
+    rd_kafka_message_t *last = NULL;
     size_t handed = 0, i = 0;
     while (i < n && may_be_served(feed) && !consumer->hold_all) {
         rd_kafka_message_t *message = messages[i++];
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             hand_over(feed, message, &record);
             handed++;
+            if (last != NULL)
+                rd_kafka_message_destroy(last);
+            last = message;
         } else {
             not_a_record(feed, message);
+            rd_kafka_message_destroy(message);
         }
-        rd_kafka_message_destroy(message);
+    }
+    if (last != NULL) {
+        last_note(feed, last, &record);
+        rd_kafka_message_destroy(last);
     }
     if (i < n && feed->claim->state == KPID_CLAIM_READING)
         stash_keep(feed, messages + i, n - i);
@@ -248,23 +270,57 @@ void kpid_consumer_hold_all(struct kpid_consumer *consumer, bool hold)
         consumer->slots[i]->at_end = false;
 }
 
-/* Asks the log's bounds of those that stand outside it, and tells the owner. Asked again in a second if the
- * broker does not answer. */
+/* ---- outside the log: where it begins and ends, asked one after the other, and again in a second if nobody answers */
+
+static void range_later(struct kpid_feed *feed)
+{
+    feed->asking = false;
+    event_add(feed->claim->consumer->range_timer, &(struct timeval){1, 0});
+}
+
+static bool range_known(enum kpid_log_look look, const struct kpid_record *record, int64_t end_offset,
+                        int64_t *ret)
+{
+    *ret = look == KPID_LOG_RECORD ? record->offset : end_offset;
+    return look == KPID_LOG_RECORD || look == KPID_LOG_BEYOND;
+}
+
+static void low_take(void *ctx, enum kpid_log_look look, const struct kpid_record *record, int64_t end_offset)
+{
+    struct kpid_feed *feed = ctx;
+    struct kpid_consumer *consumer = feed->claim->consumer;
+    int64_t low;
+    if (!range_known(look, record, end_offset, &low)) {
+        range_later(feed);
+        return;
+    }
+    feed->asking = false;
+    if (!feed->out_of_range || feed->claim->state != KPID_CLAIM_READING)
+        return;
+    feed->out_of_range = false;
+    if (consumer->events.out_of_range != NULL)
+        consumer->events.out_of_range(consumer->ctx, feed->claim->source, feed->topic, feed->claim->partition,
+                                      feed->bad_offset, low, low > feed->log_end ? low : feed->log_end);
+}
+
+static void high_take(void *ctx, enum kpid_log_look look, const struct kpid_record *record, int64_t end_offset)
+{
+    struct kpid_feed *feed = ctx;
+    if (range_known(look, record, end_offset, &feed->log_end))
+        kpid_consumer_refetch(feed->claim->consumer, feed->claim->source, feed->topic, feed->claim->partition,
+                              KPID_OFFSET_BEGINNING, low_take, feed);
+    else
+        range_later(feed);
+}
+
 void kpid_feed_ranges_find(struct kpid_consumer *consumer)
 {
     for (uint32_t i = 0; i < consumer->n_slots; i++) {
         struct kpid_feed *feed = consumer->slots[i];
-        int64_t low, high;
-        if (!feed->out_of_range || feed->claim->state != KPID_CLAIM_READING)
+        if (!feed->out_of_range || feed->asking || feed->claim->state != KPID_CLAIM_READING)
             continue;
-        if (rd_kafka_query_watermark_offsets(consumer->client, kpid_feed_topic(feed), feed->claim->partition,
-                                             &low, &high, 200) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            event_add(consumer->range_timer, &(struct timeval){1, 0});
-            return;
-        }
-        feed->out_of_range = false;
-        if (consumer->events.out_of_range != NULL)
-            consumer->events.out_of_range(consumer->ctx, feed->claim->source, feed->topic,
-                                          feed->claim->partition, feed->bad_offset, low, high);
+        feed->asking = true;
+        kpid_consumer_refetch(consumer, feed->claim->source, feed->topic, feed->claim->partition, KPID_OFFSET_END,
+                              high_take, feed);
     }
 }

@@ -24,6 +24,7 @@ struct request {
     int32_t partition;
     int64_t offset, since_ms;
     bool running;
+    bool asks_end; /* the offset is not in the log: where the log ends says on which side */
     kpid_refetched *done;
     void *ctx;
 };
@@ -74,15 +75,17 @@ static void start_ready(struct kpid_refetcher *refetcher)
         rd_kafka_topic_t *handle = handle_get(refetcher, request);
         request->running =
             handle != NULL &&
-            rd_kafka_consume_start_queue(handle, request->partition, request->offset, refetcher->queue) == 0;
+            rd_kafka_consume_start_queue(handle, request->partition,
+                                         request->asks_end ? RD_KAFKA_OFFSET_END : request->offset,
+                                         refetcher->queue) == 0;
         if (handle != NULL)
             rd_kafka_topic_destroy(handle); /* librdkafka keeps one of its own while it reads */
     }
 }
 
 /* Takes the request off the list and answers it. */
-static void answer(struct kpid_refetcher *refetcher, struct request *request,
-                   const struct kpid_record *record)
+static void answer(struct kpid_refetcher *refetcher, struct request *request, enum kpid_log_look look,
+                   const struct kpid_record *record, int64_t end_offset)
 {
     int64_t now_ms = kpid_now_ms();
     stop(refetcher, request);
@@ -92,10 +95,10 @@ static void answer(struct kpid_refetcher *refetcher, struct request *request,
     *place = request->next;
     if (refetcher->last == &request->next)
         refetcher->last = place;
-    for (struct request *other = refetcher->first; other != NULL && record != NULL; other = other->next)
+    for (struct request *other = refetcher->first; other != NULL && look != KPID_LOG_SILENT; other = other->next)
         if (same_place(request, other))
             other->since_ms = now_ms;
-    request->done(request->ctx, record);
+    request->done(request->ctx, look, record, end_offset);
     free(request);
 }
 
@@ -110,21 +113,41 @@ static struct request *request_find(const struct kpid_refetcher *refetcher, cons
     return NULL;
 }
 
+/* The log's end is known: an offset before it that the log does not have is gone. */
+static void end_take(struct kpid_refetcher *refetcher, struct request *request, int64_t end_offset)
+{
+    bool beyond = request->offset < 0 || request->offset >= end_offset;
+    answer(refetcher, request, beyond ? KPID_LOG_BEYOND : KPID_LOG_GONE, NULL, beyond ? end_offset : -1);
+}
+
+/* True: the message is a record that is to be looked at. */
+static bool is_record(struct kpid_refetcher *refetcher, struct request *request,
+                      const rd_kafka_message_t *message)
+{
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        if (!request->asks_end)
+            return message->offset >= request->offset || request->offset < 0;
+        end_take(refetcher, request, message->offset);
+        return false;
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: end_take(refetcher, request, message->offset); return false;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        stop(refetcher, request); /* start_ready goes on with it */
+        request->asks_end = true;
+        return false;
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        answer(refetcher, request, KPID_LOG_MISSING, NULL, -1);
+        return false;
+    default: return false; /* it may pass */
+    }
+}
+
 static void message_take(struct kpid_refetcher *refetcher, const rd_kafka_message_t *message)
 {
     struct request *request = request_find(refetcher, message);
-    if (request == NULL)
-        return;
-    switch (message->err) {
-    case RD_KAFKA_RESP_ERR_NO_ERROR: break;
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC: answer(refetcher, request, NULL); return;
-    default: return; /* it may pass */
-    }
-    if (message->offset < request->offset && request->offset >= 0)
+    if (request == NULL || !is_record(refetcher, request, message))
         return;
     rd_kafka_timestamp_type_t type;
     int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
@@ -141,7 +164,7 @@ static void message_take(struct kpid_refetcher *refetcher, const rd_kafka_messag
         .value_len = message->len,
     };
     bool is_it = request->offset < 0 || message->offset == request->offset;
-    answer(refetcher, request, is_it ? &record : NULL);
+    answer(refetcher, request, is_it ? KPID_LOG_RECORD : KPID_LOG_GONE, is_it ? &record : NULL, -1);
 }
 
 static void on_wake(int fd, short what, void *arg)
@@ -173,7 +196,7 @@ static void on_timer(int fd, short what, void *arg)
             request = request->next;
             continue;
         }
-        answer(refetcher, request, NULL);
+        answer(refetcher, request, KPID_LOG_SILENT, NULL, -1);
         request = refetcher->first; /* the owner may have added to the list */
     }
     start_ready(refetcher);

@@ -249,6 +249,8 @@ bool kpid_consumer_status(const struct kpid_consumer *consumer, uint32_t source,
         .lag = end >= 0 && reached >= 0 ? end - reached : -1,
         .at_end = feed->at_end && stands_at_end(feed, now_ms),
         .at_end_since_ms = feed->at_end_since_ms,
+        .last_offset = feed->last_offset,
+        .last_hash = feed->last_hash,
     };
     return true;
 }

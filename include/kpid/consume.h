@@ -32,8 +32,8 @@ struct kpid_consumer_events {
     void (*fault)(void *ctx, const char *text, bool fatal);
     /* How many partitions the source has, from metadata; called before any assigned(), and when it changes. */
     void (*partitions)(void *ctx, uint32_t source, int32_t n);
-    /* The log, which holds [low, high), does not have the offset to read at. That topic-partition stands still until
-     * its shard is started anew. May be NULL: it comes as a fault, too. */
+    /* The log does not have the offset to read at: its first record is at `low` (`high`, if there is none), its end at
+     * `high`. That topic-partition stands still until its shard is started anew. May be NULL: it comes as a fault. */
     void (*out_of_range)(void *ctx, uint32_t source, uint32_t topic, int32_t partition, int64_t offset, int64_t low,
                          int64_t high);
 };
@@ -68,6 +68,8 @@ struct kpid_consumer_status {
     bool at_end;              /* the end-of-partition event stands at the last stable offset and that is the high
                                  watermark, the leader is connected and answers fetches, it is not held */
     int64_t at_end_since_ms;  /* monotonic ms, when at_end */
+    int64_t last_offset;      /* of the last record handed over since the start, -1: none */
+    uint64_t last_hash;       /* and its kpid_record_hash */
 };
 /* False: not ours. now_ms is monotonic. */
 bool kpid_consumer_status(const struct kpid_consumer *consumer, uint32_t source, uint32_t topic, int32_t partition,
@@ -76,12 +78,40 @@ bool kpid_consumer_status(const struct kpid_consumer *consumer, uint32_t source,
 /* The broker's cluster id ("" until known) and the number of records fetched and waiting. Borrowed. */
 const char *kpid_consumer_cluster(const struct kpid_consumer *consumer);
 
-/* Fetches one record again (dead letters after a restart, witnesses): calls done once, later, with the record or NULL
- * if the log does not have it or its leader was silent for 5 s. KPID_OFFSET_BEGINNING: the first record that the log
- * still has. Closing calls nothing; what `ctx` holds stays the owner's. */
-typedef void kpid_refetched(void *ctx, const struct kpid_record *record);
+/* What was found at an offset of a log. */
+enum kpid_log_look {
+    KPID_LOG_RECORD,  /* the record */
+    KPID_LOG_GONE,    /* no record any more (retention, compaction), or never (control records); later ones may be */
+    KPID_LOG_BEYOND,  /* the log ends at or before it */
+    KPID_LOG_MISSING, /* there is no such topic or partition */
+    KPID_LOG_SILENT   /* the leader said nothing for 5 s: nobody knows */
+};
+/* Fetches one record again (dead letters after a restart, witnesses): calls done once, later. `record` (borrowed) goes
+ * with RECORD only, `end_offset`, the log's last stable offset, with BEYOND only. KPID_OFFSET_BEGINNING: the first
+ * record that the log still has, BEYOND if it has none; KPID_OFFSET_END: where it ends (BEYOND), or the record that
+ * has just been written there. Closing calls nothing; what `ctx` holds stays the owner's. */
+typedef void kpid_refetched(void *ctx, enum kpid_log_look look, const struct kpid_record *record, int64_t end_offset);
 void kpid_consumer_refetch(struct kpid_consumer *consumer, uint32_t source, uint32_t topic, int32_t partition,
                            int64_t offset, kpid_refetched *done, void *ctx);
+
+/*
+ * Offsets in the group, kept there as a witness that there was state and never resumed from. Committing is
+ * asynchronous, one request at a time: false, an earlier one is still under way and `urgent` was not said. What came
+ * of it stands in kpid_consumer_commits.
+ */
+struct kpid_offset_note {
+    uint32_t source, topic;
+    int32_t partition;
+    int64_t offset;
+    const char *text; /* metadata, below 4,096 bytes; borrowed */
+};
+bool kpid_consumer_commit(struct kpid_consumer *consumer, const struct kpid_offset_note *notes, size_t n, bool urgent);
+void kpid_consumer_commits(const struct kpid_consumer *consumer, uint64_t *ret_done, uint64_t *ret_failed);
+/* Asks the group for the notes of all partitions of all topics of a source: calls done once, later, with those that
+ * are there (n may be 0), or with NULL if no answer came: ask again. Everything is borrowed for the call. Closing
+ * calls nothing. */
+typedef void kpid_noted(void *ctx, const struct kpid_offset_note *notes, size_t n);
+void kpid_consumer_noted(struct kpid_consumer *consumer, uint32_t source, kpid_noted *done, void *ctx);
 
 /*
  * A file: JSON lines {"topic": …, "key": …, "value": {…} | "raw": "…"[, "partition": n]}, plain JSON events (then

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -31,7 +32,10 @@ struct owner {
     bool keep_revoked, start_later, fatal;
     int64_t hold_at; /* hold orders [0] when this offset was handed over; -1 never */
     int64_t low, high;
-    int n_refetched, n_null;
+    int n_refetched, n_null, n_looks[KPID_LOG_SILENT + 1], n_answers;
+    int64_t log_end;
+    struct kpid_offset_note notes[8];
+    size_t n_notes;
     int64_t refetched;
     char value[64], fault[512];
 };
@@ -128,10 +132,15 @@ static void on_out_of_range(void *ctx, uint32_t source, uint32_t topic, int32_t 
     owner->high = high;
 }
 
-static void on_refetched(void *ctx, const struct kpid_record *record)
+static void on_refetched(void *ctx, enum kpid_log_look look, const struct kpid_record *record,
+                         int64_t end_offset)
 {
     struct owner *owner = ctx;
+    cr_assert_eq(record != NULL, look == KPID_LOG_RECORD);
+    cr_assert_eq(end_offset >= 0, look == KPID_LOG_BEYOND);
     owner->n_refetched++;
+    owner->n_looks[look]++;
+    owner->log_end = end_offset;
     owner->n_null += record == NULL;
     owner->refetched = record != NULL ? record->offset : -1;
     memset(owner->value, 0, sizeof owner->value);
@@ -506,13 +515,22 @@ Test(kafka, fetches_single_records_again)
     cr_assert(RUN_UNTIL(owner.n_refetched == 64, LONG_MS));
     cr_assert_lt(now_ms() - start_ms, 7000);
     cr_assert_eq(owner.n_null, 3);
+    cr_assert_eq(owner.n_looks[KPID_LOG_BEYOND], 2);
+    cr_assert_eq(owner.n_looks[KPID_LOG_MISSING] + owner.n_looks[KPID_LOG_SILENT], 1);
     kpid_consumer_refetch(owner.consumer, 0, 0, 0, KPID_OFFSET_BEGINNING, on_refetched, &owner);
     cr_assert(RUN_UNTIL(owner.n_refetched == 65, LONG_MS));
     cr_assert_eq(owner.refetched, 0);
+    /* Where logs end, one of them empty. */
+    kpid_consumer_refetch(owner.consumer, 0, 0, 0, KPID_OFFSET_END, on_refetched, &owner);
+    cr_assert(RUN_UNTIL(owner.n_refetched == 66, LONG_MS));
+    cr_assert_eq(owner.log_end, 300);
+    kpid_consumer_refetch(owner.consumer, 1, 0, 0, KPID_OFFSET_BEGINNING, on_refetched, &owner);
+    cr_assert(RUN_UNTIL(owner.n_refetched == 67, LONG_MS));
+    cr_assert_eq(owner.log_end, 0);
     /* Closing calls nobody. */
     kpid_consumer_refetch(owner.consumer, 0, 0, 0, 5, on_refetched, &owner);
     cr_assert_lt(owner_close(&owner), 2000);
-    cr_assert_eq(owner.n_refetched, 65);
+    cr_assert_eq(owner.n_refetched, 67);
     cluster_close();
 }
 
@@ -529,7 +547,7 @@ Test(kafka, refetching_gives_up_and_closing_is_quick_without_brokers)
     int64_t start_ms = now_ms();
     kpid_consumer_refetch(owner.consumer, 0, 0, 0, 5, on_refetched, &owner);
     cr_assert(RUN_UNTIL(owner.n_refetched == 1, LONG_MS));
-    cr_assert_eq(owner.n_null, 1);
+    cr_assert_eq(owner.n_looks[KPID_LOG_SILENT], 1);
     cr_assert_geq(now_ms() - start_ms, 4900);
     cr_assert_leq(now_ms() - start_ms, 6500);
     cr_assert_lt(owner_close(&owner), 2000);
@@ -614,6 +632,86 @@ Test(kafka, beginning_and_end_are_places_to_start)
     produce("payments", 0, 20, 25);
     cr_assert(RUN_UNTIL(owner.n[0][1][0] == 5, LONG_MS));
     cr_assert_eq(owner.next[0][1][0], 25);
+    owner_close(&owner);
+    cluster_close();
+}
+
+static void on_noted(void *ctx, const struct kpid_offset_note *notes, size_t n)
+{
+    struct owner *owner = ctx;
+    owner->n_answers++;
+    owner->n_notes = notes != NULL ? n : 99;
+    for (size_t i = 0; i < n && i < KPID_COUNT_OF(owner->notes); i++) {
+        owner->notes[i] = notes[i];
+        owner->notes[i].text = strdup(notes[i].text);
+    }
+}
+
+static void notes_forget(struct owner *owner)
+{
+    for (size_t i = 0; i < owner->n_notes && i < KPID_COUNT_OF(owner->notes); i++)
+        free((char *)(uintptr_t)owner->notes[i].text);
+    owner->n_notes = 0;
+}
+
+Test(kafka, notes_lie_beside_the_offsets_of_all_topics)
+{
+    struct owner owner;
+    uint64_t done, failed;
+    cluster_open(1);
+    topics_make(2);
+    produce("orders", 1, 0, 10);
+    owner_init(&owner);
+    owner_open(&owner);
+    cr_assert(RUN_UNTIL(all_at_end(&owner, 2), LONG_MS), "%s", owner.fault);
+    kpid_consumer_noted(owner.consumer, 0, on_noted, &owner);
+    cr_assert_eq(owner.n_answers, 0);
+    cr_assert(RUN_UNTIL(owner.n_answers == 1, LONG_MS));
+    cr_assert_eq(owner.n_notes, 0, "%s", owner.fault);
+    const struct kpid_offset_note notes[] = {{0, 0, 1, 10, "first 1"}, {0, 1, 1, 0, "second, of a topic that is assigned by hand"}};
+    cr_assert(kpid_consumer_commit(owner.consumer, notes, 2, false));
+    cr_assert(!kpid_consumer_commit(owner.consumer, notes, 2, false), "one at a time");
+    cr_assert(kpid_consumer_commit(owner.consumer, notes, 1, true));
+    cr_assert(RUN_UNTIL((kpid_consumer_commits(owner.consumer, &done, &failed), done + failed == 2), LONG_MS));
+    cr_assert_eq(failed, 0, "%s", owner.fault);
+    kpid_consumer_noted(owner.consumer, 0, on_noted, &owner);
+    cr_assert(RUN_UNTIL(owner.n_answers == 2, LONG_MS));
+    cr_assert_eq(owner.n_notes, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct kpid_offset_note *note = &owner.notes[i];
+        cr_assert(note->source == 0 && note->partition == 1);
+        cr_assert_eq(note->offset, note->topic == 0 ? 10 : 0);
+        cr_assert_str_eq(note->text, notes[note->topic].text);
+    }
+    notes_forget(&owner);
+    /* Another member of the group, later, finds them too; a question that nobody answers is answered with that. */
+    rd_kafka_mock_broker_set_down(cluster, -1);
+    kpid_consumer_noted(owner.consumer, 0, on_noted, &owner);
+    cr_assert(RUN_UNTIL(owner.n_answers == 3, LONG_MS));
+    cr_assert_eq(owner.n_notes, 99);
+    kpid_consumer_noted(owner.consumer, 0, on_noted, &owner);
+    cr_assert_lt(owner_close(&owner), 2000);
+    cr_assert_eq(owner.n_answers, 3);
+    cluster_close();
+}
+
+Test(kafka, the_last_record_is_known_by_its_hash)
+{
+    struct owner owner;
+    cluster_open(1);
+    topics_make(1);
+    produce("orders", 0, 0, 1000);
+    owner_init(&owner);
+    owner.hold_at = 700;
+    owner_open(&owner);
+    cr_assert(RUN_UNTIL(owner.n[0][0][0] == 701, LONG_MS));
+    cr_assert_eq(status(&owner, 0, 0, 0).last_offset, 700);
+    uint64_t hash = status(&owner, 0, 0, 0).last_hash;
+    kpid_consumer_hold(owner.consumer, 0, 0, 0, false);
+    cr_assert(RUN_UNTIL(owner.n[0][0][0] == 1000, LONG_MS));
+    cr_assert_eq(status(&owner, 0, 0, 0).last_offset, 999);
+    cr_assert_neq(status(&owner, 0, 0, 0).last_hash, hash);
+    cr_assert_eq(status(&owner, 0, 1, 0).last_offset, -1);
     owner_close(&owner);
     cluster_close();
 }

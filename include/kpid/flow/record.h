@@ -15,4 +15,7 @@ struct kpid_record {
     size_t key_len, value_len;
 };
 
+/* xxh64 over timestamp, key and value: tells whether a log still holds, at an offset, the record that was read there. */
+uint64_t kpid_record_hash(const struct kpid_record *record);
+
 #endif
