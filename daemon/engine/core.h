@@ -3,6 +3,7 @@
 #define KPID_ENGINE_CORE_H
 
 #include "kpid/dedup.h"
+#include "kpid/pack.h"
 #include "kpid/shard.h"
 
 /* ---- groups: values of a grouping's fields <-> a small number (gid), per shard ---- */
@@ -99,10 +100,38 @@ struct kpid_measure_state {
 
 /* ---- the shard ---- */
 
+/* ---- the logs it is counted from ---- */
+
+#define KPID_GAPS_MAX 16 /* more become one with the last */
+
+struct kpid_gap {
+    int64_t from_ms, to_ms; /* to_ms KPID_FOREVER: no record came after it yet */
+};
+
+struct kpid_trail {
+    int64_t begin_offset;   /* where it was first read, -1 */
+    int64_t witness_offset; /* of the last record that was read, -1: not known */
+    uint64_t witness_hash;
+    int64_t rebuild_to;     /* counted again up to here, -1: nothing is */
+    struct kpid_gap gaps[KPID_GAPS_MAX];
+    uint32_t n_gaps;
+    bool gap_open;
+};
+
 struct kpid_topic_state {
     int64_t next_offset, highest_ms;
     struct kpid_ledger ledger;
+    struct kpid_trail trail;
 };
+
+void kpid_trail_init(struct kpid_trail *trail);
+void kpid_trail_write(const struct kpid_trail *trail, struct kpid_buf *out);
+void kpid_trail_read(struct kpid_trail *trail, struct kpid_unpack *in);
+/* After a record was taken at ts_ms (KPID_NEVER: it has no event time). */
+void kpid_trail_follow(struct kpid_shard *shard, uint32_t topic, int64_t ts_ms);
+/* KPID_QR bits that the logs give a window of one measure. */
+uint32_t kpid_trail_reasons(const struct kpid_shard *shard, const struct kpid_measure *def, int64_t start_ms,
+                            int64_t boundary_ms);
 
 /* One measure that an event matters to, ready to be added. */
 struct kpid_prepared {
@@ -141,6 +170,10 @@ struct kpid_shard {
     struct kpid_dedup *dedup;
     int64_t first_ms;
     int64_t elapsed_ms;                       /* deadlines before it are in the panes */
+    int64_t rebuilt_ms;                       /* windows that begin before it are counted again; KPID_FOREVER: all are,
+                                                 it is being done */
+    int64_t repartitioned_ms;                 /* highest event time when the number of partitions changed */
+    uint32_t partitions, first_partitions;    /* 0: not known */
 
     /* scratch of one event */
     struct kpid_prepared *prepared;
@@ -169,6 +202,7 @@ struct kpid_shard {
     struct kpid_letter *letters;
     size_t n_letters, cap_letters;
     struct { uint64_t panes, keys_forgotten, keys_refused, negatives; } n;
+    int64_t taken_ms;                         /* of the event at work */
     bool full;                                /* max_state_bytes is reached: new groups go to __other__ */
 };
 

@@ -230,6 +230,7 @@ static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t
     kpid_dedup_stats(shard->dedup, &dedup);
     if (dedup.cut)
         *reasons |= KPID_QR(DEDUP_CUT);
+    *reasons |= kpid_trail_reasons(shard, m->def, start_ms, boundary_ms);
 }
 
 /* ---- rows as the caller sees them ---- */

@@ -69,13 +69,14 @@ struct kpid_shard *kpid_shard_new(const struct kpid_model *model, uint32_t sourc
     shard->plan = plan;
     shard->source_index = source;
     shard->partition = partition;
-    shard->first_ms = shard->elapsed_ms = KPID_NEVER;
+    shard->first_ms = shard->elapsed_ms = shard->rebuilt_ms = shard->repartitioned_ms = KPID_NEVER;
     shard->next_page = 1;
     shard->must_be_whole = true;
     shard->topics = kpid_zalloc(shard->source->n_topics, sizeof(*shard->topics));
     for (size_t t = 0; t < shard->source->n_topics; t++) {
         shard->topics[t].next_offset = -1;
         shard->topics[t].highest_ms = KPID_NEVER;
+        kpid_trail_init(&shard->topics[t].trail);
     }
     shard->groups = kpid_zalloc(plan->n_groupings, sizeof(*shard->groups));
     for (size_t g = 0; g < plan->n_groupings; g++)
@@ -136,13 +137,6 @@ int64_t kpid_shard_next_offset(const struct kpid_shard *shard, uint32_t topic)
     return shard->topics[topic].next_offset;
 }
 
-void kpid_shard_set_offset(struct kpid_shard *shard, uint32_t topic, int64_t offset)
-{
-    assert(shard->topics[topic].next_offset < 0);
-    shard->topics[topic].next_offset = offset;
-    shard->changed = true;
-}
-
 static void put_letter(struct kpid_shard *shard, const struct kpid_record *record, enum kpid_reason reason)
 {
     if (shard->n_letters == shard->cap_letters) {
@@ -158,6 +152,8 @@ static enum kpid_class close_record(struct kpid_shard *shard, const struct kpid_
     struct kpid_topic_state *topic = &shard->topics[record->topic];
 
     topic->next_offset = record->offset + 1;
+    if (topic->trail.gap_open || topic->trail.rebuild_to >= 0)
+        kpid_trail_follow(shard, record->topic, class <= KPID_CLASS_LATE ? KPID_NEVER : shard->taken_ms);
     topic->ledger.in++;
     topic->ledger.classes[class]++;
     if (reason != KPID_REASON_NONE) {
@@ -260,6 +256,7 @@ enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_reco
         return close_record(shard, record, KPID_CLASS_MALFORMED, reason);
     }
     shard->topics[record->topic].ledger.rounded += event->n_rounded;
+    shard->taken_ms = event->ts_ms;
     enum kpid_class class = classify(shard, record, event, now_ms, &mark, &marked);
     if (class == KPID_CLASS_FUTURE || class == KPID_CLASS_LATE) {
         *ret_reason = class == KPID_CLASS_LATE ? KPID_REASON_LATE : KPID_REASON_FUTURE;

@@ -65,6 +65,8 @@ static void read_ledger(struct kpid_unpack *in, struct kpid_ledger *ret)
     ret->rounded = kpid_unpack_u64(in);
     ret->type_mismatch = kpid_unpack_u64(in);
     ret->missed_windows = kpid_unpack_u64(in);
+    ret->lost_range = kpid_unpack_u64(in);
+    ret->witness_gone = kpid_unpack_u64(in);
 }
 
 static void read_topics(struct kpid_shard *shard, struct kpid_unpack *in)
@@ -78,6 +80,7 @@ static void read_topics(struct kpid_shard *shard, struct kpid_unpack *in)
         state.next_offset = kpid_unpack_i64(in);
         state.highest_ms = kpid_unpack_i64(in);
         read_ledger(in, &state.ledger);
+        kpid_trail_read(&state.trail, in);
         size_t t = name ? topic_find(shard->source, name, len) : SIZE_MAX;
         if (t != SIZE_MAX)
             shard->topics[t] = state;
@@ -210,6 +213,10 @@ static const char *read_meta(struct kpid_shard *shard, const void *meta, size_t 
     shard->n.keys_forgotten = kpid_unpack_u64(&in);
     shard->n.keys_refused = kpid_unpack_u64(&in);
     shard->n.negatives = kpid_unpack_u64(&in);
+    shard->rebuilt_ms = kpid_unpack_i64(&in);
+    shard->repartitioned_ms = kpid_unpack_i64(&in);
+    shard->partitions = (uint32_t)kpid_unpack_u64(&in);
+    shard->first_partitions = (uint32_t)kpid_unpack_u64(&in);
     read_topics(shard, &in);
     n = kpid_unpack_u64(&in);
     for (uint64_t i = 0; i < n && !in.bad; i++) {

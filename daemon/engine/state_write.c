@@ -306,6 +306,8 @@ static void write_ledger(struct kpid_buf *out, const struct kpid_ledger *ledger)
     kpid_pack_u64(out, ledger->rounded);
     kpid_pack_u64(out, ledger->type_mismatch);
     kpid_pack_u64(out, ledger->missed_windows);
+    kpid_pack_u64(out, ledger->lost_range);
+    kpid_pack_u64(out, ledger->witness_gone);
 }
 
 static void write_measure_meta(const struct kpid_shard *shard, const struct kpid_measure_state *m, struct kpid_buf *out)
@@ -337,12 +339,17 @@ static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
     kpid_pack_u64(out, shard->n.keys_forgotten);
     kpid_pack_u64(out, shard->n.keys_refused);
     kpid_pack_u64(out, shard->n.negatives);
+    kpid_pack_i64(out, shard->rebuilt_ms);
+    kpid_pack_i64(out, shard->repartitioned_ms);
+    kpid_pack_u64(out, shard->partitions);
+    kpid_pack_u64(out, shard->first_partitions);
     kpid_pack_u64(out, shard->source->n_topics);
     for (size_t t = 0; t < shard->source->n_topics; t++) {
         kpid_pack_bytes(out, shard->source->topics[t], strlen(shard->source->topics[t]));
         kpid_pack_i64(out, shard->topics[t].next_offset);
         kpid_pack_i64(out, shard->topics[t].highest_ms);
         write_ledger(out, &shard->topics[t].ledger);
+        kpid_trail_write(&shard->topics[t].trail, out);
     }
     kpid_pack_u64(out, shard->plan->n_groupings);
     for (size_t g = 0; g < shard->plan->n_groupings; g++) {

@@ -37,8 +37,33 @@ void kpid_shard_refuse(struct kpid_shard *shard, const struct kpid_record *recor
 bool kpid_shard_wants(const struct kpid_shard *shard, uint32_t topic, int64_t offset);
 /* The offset to read next, -1: none was read yet. */
 int64_t kpid_shard_next_offset(const struct kpid_shard *shard, uint32_t topic);
-/* Where a topic that was never read begins (start: latest, truncated logs). Only while next_offset is -1. */
-void kpid_shard_set_offset(struct kpid_shard *shard, uint32_t topic, int64_t offset);
+
+/* ---- the logs it is counted from (trail.c) ---- */
+
+/* Where a topic that was never read begins. Only while next_offset is -1; it can be asked for ever after (-1: no such
+ * beginning is known). */
+void kpid_shard_begin(struct kpid_shard *shard, uint32_t topic, int64_t offset);
+int64_t kpid_shard_began_at(const struct kpid_shard *shard, uint32_t topic);
+/* The witness: kpid_record_hash of the record before next_offset. Another offset's is not taken. False: none. */
+void kpid_shard_set_witness(struct kpid_shard *shard, uint32_t topic, int64_t offset, uint64_t hash);
+bool kpid_shard_witness(const struct kpid_shard *shard, uint32_t topic, int64_t *ret_offset, uint64_t *ret_hash);
+/* The log no longer has the witness, but the next offset lies within it. */
+void kpid_shard_witness_gone(struct kpid_shard *shard, uint32_t topic);
+/* Reading goes on at another offset. What lies between, if that is further on, is counted in the ledger as
+ * lost_range; windows between the clock now and the first record after the gap carry the reason lost_range. */
+void kpid_shard_jump(struct kpid_shard *shard, uint32_t topic, int64_t offset);
+/* The state was lost and is counted again: until this offset is reached nothing is corrected that was final before,
+ * and windows that begin before the highest event time of then carry the reason rebuilt. */
+void kpid_shard_rebuild(struct kpid_shard *shard, uint32_t topic, int64_t to_offset);
+/* The topic stands at its end: there is no more to count again. */
+void kpid_shard_rebuild_end(struct kpid_shard *shard, uint32_t topic);
+bool kpid_shard_rebuilding(const struct kpid_shard *shard);
+/* How many partitions the source has. A change of it makes the source `repartitioned` until the longest horizon of
+ * what depends on keys staying in their shard has passed. */
+void kpid_shard_set_partitions(struct kpid_shard *shard, uint32_t n);
+/* How many it had when it was first read (0: not known): those beyond are newer, and are read from their beginning. */
+void kpid_shard_set_first_partitions(struct kpid_shard *shard, uint32_t n);
+uint32_t kpid_shard_first_partitions(const struct kpid_shard *shard);
 
 /* ---- time ---- */
 
@@ -110,6 +135,8 @@ uint64_t kpid_shard_cuts(const struct kpid_shard *shard); /* number of the last 
 struct kpid_ledger {
     uint64_t in, classes[KPID_CLASS_N], reasons[KPID_REASON_N];
     uint64_t no_id, rounded, type_mismatch, missed_windows;
+    uint64_t lost_range;   /* offsets that the log no longer had when they were to be read: beside the equation */
+    uint64_t witness_gone; /* times that reading went on without comparing the witness */
 };
 void kpid_shard_ledger(const struct kpid_shard *shard, uint32_t topic, struct kpid_ledger *ret);
 
