@@ -42,7 +42,8 @@ static void read_ref(struct kpid_evaluator *ev, const struct occasion *o, size_t
     if (!cell)
         cell = zero_cell;
     reading->value = measure->agg->read(cell, kpi->refs[i].part, &measure->param);
-    reading->samples = measure->agg->samples(cell);
+    reading->samples = measure->agg->part_samples ? measure->agg->part_samples(cell, kpi->refs[i].part)
+                                                  : measure->agg->samples(cell);
     reading->variance = measure->agg->variance ? measure->agg->variance(cell, &measure->param) : -1;
     reading->figure = (uint8_t)measure->agg->figure(kpi->refs[i].part);
     switch (kpi->windows[o->window].kind) {

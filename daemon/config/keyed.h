@@ -28,5 +28,7 @@ void kpid_keyed_missing(struct kpid_loader *loader, const struct kpid_measure *m
 /* The kinds, one file each. */
 void kpid_clock_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *map);
 void kpid_clock_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out);
+void kpid_session_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *map);
+void kpid_session_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out);
 
 #endif

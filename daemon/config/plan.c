@@ -118,7 +118,7 @@ static void expr_types(const struct kpid_expr *expr, size_t n_types, bool *can)
 static void measure_types(const struct kpid_measure *measure, size_t n_types, bool *can)
 {
     expr_types(&measure->where, n_types, can);
-    if (!measure->agg || !measure->agg->keyed)
+    if (!measure->agg || !measure->agg->keyed || measure->keyed.n_words == 0)
         return;
     bool *any = kpid_zalloc(n_types, sizeof *any), *word = kpid_zalloc(n_types, sizeof *word);
     for (size_t i = 0; i < measure->keyed.n_words; i++) {

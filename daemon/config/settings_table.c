@@ -187,6 +187,15 @@ static const struct kpid_setting table[] = {
     {"measures.*.clock", "max_keys", KPID_SETTING_COUNT, IN_KEYED(max_keys), "1000000", 1,
      1000000000, NULL, "clocks that a shard keeps"},
 
+    {"measures.*", "session", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "mapping",
+     "events with one key that follow each other closely"},
+    {"measures.*.session", "key", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "field",
+     "what the events have in common"},
+    {"measures.*.session", "gap", KPID_SETTING_DURATION, IN_KEYED(session.gap_ms), NULL, 1, 366 * DAY, NULL,
+     "events further apart belong to different sessions; a session ends when it has run out"},
+    {"measures.*.session", "max_keys", KPID_SETTING_COUNT, IN_KEYED(max_keys), "1000000", 1, 1000000000, NULL,
+     "keys that a shard keeps"},
+
     {"kpis.*", "title", KPID_SETTING_HAND, BY_HAND, "=the name", 0, 0, "text or { en, zh }", "for people"},
     {"kpis.*", "formula", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "formula",
      "measures, their parts, other KPIs, numbers, + - * / and parentheses"},

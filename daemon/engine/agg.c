@@ -11,6 +11,7 @@
 static const struct kpid_agg *const kpid_aggs[] = {
     &kpid_agg_count, &kpid_agg_sum,      &kpid_agg_min,       &kpid_agg_max,   &kpid_agg_mean,
     &kpid_agg_last,  &kpid_agg_distinct, &kpid_agg_quantiles, &kpid_agg_clock,
+    &kpid_agg_session,
 };
 
 const struct kpid_agg *kpid_agg_at(size_t index)
@@ -96,6 +97,11 @@ struct kpid_number kpid_part_integer(uint64_t n)
 struct kpid_number kpid_part_level(int64_t level)
 {
     return exact_number(level, 0);
+}
+
+struct kpid_number kpid_part_share(int64_t a, int64_t b)
+{
+    return b > 0 ? kpid_part_double((double)a / (double)b) : kpid_part_none();
 }
 
 struct kpid_number kpid_part_double(double value)

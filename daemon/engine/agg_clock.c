@@ -132,11 +132,6 @@ static double clock_variance(const void *cell, const struct kpid_agg_param *para
     return kpid_durations_variance(&((const struct clock_cell *)cell)->durations, param);
 }
 
-static struct kpid_number rate_number(int64_t met, int64_t missed)
-{
-    return met + missed > 0 ? kpid_part_double((double)met / (double)(met + missed)) : kpid_part_none();
-}
-
 static struct kpid_number clock_read(const void *cell, int part, const struct kpid_agg_param *param)
 {
     const struct clock_cell *c = cell;
@@ -147,7 +142,7 @@ static struct kpid_number clock_read(const void *cell, int part, const struct kp
     case PART_MISSED: return kpid_part_level(c->missed);
     case PART_OPEN: return kpid_part_level(c->open);
     case PART_BREACHED: return kpid_part_level(c->breached);
-    case PART_MET_RATE: return rate_number(c->met, c->missed);
+    case PART_MET_RATE: return kpid_part_share(c->met, c->met + c->missed);
     default: return kpid_durations_read(&c->durations, part, param);
     }
 }

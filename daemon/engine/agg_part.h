@@ -7,7 +7,7 @@
 #include "wide.h"
 
 extern const struct kpid_agg kpid_agg_count, kpid_agg_sum, kpid_agg_min, kpid_agg_max, kpid_agg_mean,
-    kpid_agg_last, kpid_agg_distinct, kpid_agg_quantiles, kpid_agg_clock;
+    kpid_agg_last, kpid_agg_distinct, kpid_agg_quantiles, kpid_agg_clock, kpid_agg_session;
 
 struct kpid_part_name {
     const char *name;
@@ -22,6 +22,8 @@ int kpid_part_find(const struct kpid_part_name *names, bool percentiles, const c
 struct kpid_number kpid_part_value(kpid_i128 m, const struct kpid_agg_param *param);
 struct kpid_number kpid_part_integer(uint64_t n);
 struct kpid_number kpid_part_level(int64_t level);
+/* a / b as a double, NONE when b is 0. */
+struct kpid_number kpid_part_share(int64_t a, int64_t b);
 struct kpid_number kpid_part_double(double value);
 struct kpid_number kpid_part_none(void);
 /* A sum in the published unit, OVERFLOW beyond 127 bits. */

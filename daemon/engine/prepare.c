@@ -102,7 +102,7 @@ static enum kpid_reason prepare_keyed(struct kpid_shard *shard, const struct kpi
     const char *bytes;
     size_t len;
 
-    p->words = 0;
+    p->words = def->keyed.n_words == 0;
     for (size_t word = 0; word < def->keyed.n_words; word++)
         if (def->keyed.when[word].n && kpid_expr_test(&def->keyed.when[word], event, mismatch) == KPID_TRUE)
             p->words |= 1u << word;

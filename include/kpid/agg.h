@@ -78,16 +78,20 @@ struct kpid_agg {
 
     int (*part)(const char *name, size_t len); /* number of a part, -1: there is none of that name */
     const char *part_names;                    /* for messages: "n, mean, min, max, pNN" */
+    /* Whether a part is a / b of two others: a formula divides these, so that both travel with the figure. NULL: none
+     * is. */
+    bool (*ratio)(int part, const struct kpid_agg_param *param, int *ret_a, int *ret_b);
     enum kpid_figure (*figure)(int part);
     struct kpid_number (*read)(const void *cell, int part, const struct kpid_agg_param *param);
     uint64_t (*samples)(const void *cell);
+    uint64_t (*part_samples)(const void *cell, int part); /* where parts differ in it; NULL: samples() for all */
     /* Variance of one observation (n - 1 below), in the published unit squared; negative: not known. */
     double (*variance)(const void *cell, const struct kpid_agg_param *param);
     /* Parts published in a snapshot of a KPI that is this measure alone; NULL-terminated, NULL = none. */
     const char *const *published;
 };
 
-/* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock);
+/* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock, session);
  * NULL: there is none. _at walks the table (NULL past its end). */
 const struct kpid_agg *kpid_agg_find(const char *name, size_t len);
 const struct kpid_agg *kpid_agg_at(size_t index);

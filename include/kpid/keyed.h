@@ -28,7 +28,7 @@ enum kpid_clock_word { /* also the order of events with one ts */
 struct kpid_keyed_spec {
     struct kpid_expr key;        /* a field */
     struct kpid_expr *when;      /* a condition a word; n = 0: never */
-    size_t n_words;
+    size_t n_words;              /* 0: every event has its say, as word 0 */
     uint32_t max_keys;           /* a shard */
     union {
         struct {
@@ -37,6 +37,9 @@ struct kpid_keyed_spec {
             bool keep_negative;
             const struct kpid_worktime *calendar; /* NULL: every hour counts */
         } clock;
+        struct {
+            int64_t gap_ms;
+        } session;
     };
 };
 
@@ -102,6 +105,6 @@ struct kpid_keyed {
     int64_t (*lifetime_ms)(const struct kpid_keyed_spec *spec);
 };
 
-extern const struct kpid_keyed kpid_keyed_clock;
+extern const struct kpid_keyed kpid_keyed_clock, kpid_keyed_session;
 
 #endif

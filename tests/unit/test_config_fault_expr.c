@@ -194,6 +194,15 @@ Test(config_fault, measures)
          1, 88, "`x` is not a duration", "or never"},
         {"measures: { a: { from: orders, clock: { key: k, start: price, stop: gift } } }\n", 1, 56,
          "start takes a condition, not a number", "comparison"},
+        {"measures: { a: { from: orders, session: { gap: 30m } } }\n", 1, 41, "the session of `a` has no `key`",
+         "user_id"},
+        {"measures: { a: { from: orders, session: { key: k } } }\n", 1, 41, "the session of `a` has no `gap`",
+         "add gap: 30m"},
+        {"measures: { a: { from: orders, session: { key: k, gap: 0s } } }\n", 1, 56, "gap: 0s is out of range",
+         "from 1ms to"},
+        {"measures: { a: { from: orders, session: { key: k, gap: 30m, start: gift } } }\n", 1, 61,
+         "unknown key `start`", "keys here: key, gap, max_keys"},
+        {"measures: { a: { from: orders, session: } }\n", 1, 41, "session must be a mapping", "key: value"},
     };
     kit_faults(KIT_SOURCES, cases);
     static const struct fault_case none[] = {
