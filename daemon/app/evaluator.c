@@ -41,8 +41,8 @@ static void plan_kpi(struct kpid_evaluator *ev, uint32_t k)
     plan->parts = kpid_zalloc(kpi->n_parts + 1, sizeof(*plan->parts));
     plan->progress = kpid_zalloc(kpi->n_windows, sizeof(*plan->progress));
     for (size_t w = 0; w < kpi->n_windows; w++)
-        plan->progress[w] = (struct progress){ .final_ms = KPID_NEVER, .last_final_ms = KPID_NEVER,
-                                               .newest_ms = KPID_NEVER };
+        plan->progress[w] = (struct progress){ .final_ms = KPID_NEVER, .told_ms = KPID_NEVER,
+                                               .last_final_ms = KPID_NEVER, .newest_ms = KPID_NEVER };
     for (size_t i = 0; i < n; i++) {
         uint32_t measure = kpi->refs[i].measure, source = ev->model->measures[measure].source;
         size_t reader = 0;
@@ -207,6 +207,7 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
             struct progress *progress = &ev->kpis[k].progress[w];
             int64_t before = progress->final_ms;
             progress->touched = false;
+            progress->told_ms = before;
             more |= !kpid_finals(ev, k, w, end_of_input);
             if (progress->final_ms != before && ev->sink->final)
                 ev->sink->final(ev->ctx, k, w, progress->final_ms);
@@ -237,10 +238,13 @@ void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluat
                     if (ev->kpis[k].progress[w].final_ms < progress[ref->place])
                         progress[ref->place] = ev->kpis[k].progress[w].final_ms;
             }
-        for (size_t i = 0; i < sources[s].n_shards; i++)
+        for (size_t i = 0; i < sources[s].n_shards; i++) {
+            kpid_shard_touched_clear(sources[s].shards[i]);
             kpid_shard_advance(sources[s].shards[i], progress, released);
+        }
         free(progress);
     }
+    ev->corrected = false;
 }
 
 uint64_t kpid_evaluator_pending(const struct kpid_evaluator *ev, uint32_t source, int64_t watermark_ms)

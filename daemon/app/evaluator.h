@@ -7,6 +7,7 @@
 /* One window of one KPI on its way through event time. */
 struct progress {
     int64_t final_ms;      /* every boundary up to here is final; KPID_NEVER: none yet */
+    int64_t told_ms;       /* the same at the end of the last round: what readers have been told is corrected */
     int64_t last_final_ms; /* the last boundary that was evaluated as final */
     int64_t newest_ms;     /* boundary of the newest snapshot */
     uint64_t version;      /* of its measures, when the newest was worked out */
@@ -69,6 +70,7 @@ struct kpid_evaluator {
     size_t n_touched, cap_touched;
     struct kpid_buf key, bytes;
     uint64_t round;
+    bool corrected;               /* corrections were told since the last advance */
     struct kpid_evaluator_stats stats;
     /* of the round at work */
     const struct kpid_evaluator_source *sources;

@@ -124,8 +124,8 @@ struct finder {
 
 static void add_touched(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t start_ms, int64_t end_ms)
 {
-    if (end_ms > ev->kpis[k].progress[w].final_ms || ev->kpis[k].progress[w].final_ms == KPID_NEVER)
-        return;
+    if (end_ms > ev->kpis[k].progress[w].told_ms)
+        return; /* what became final in this round has it already */
     *push(&ev->touched, &ev->n_touched, &ev->cap_touched) =
         (struct revision){ .kpi = k, .window = w, .start_ms = start_ms, .end_ms = end_ms };
 }
@@ -142,7 +142,7 @@ static bool same_window(const struct kpid_window *window, const struct kpid_rung
 static void add_from(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t from_ms)
 {
     const struct kpid_window *window = &ev->model->kpis[k].windows[w];
-    int64_t until = ev->kpis[k].progress[w].final_ms;
+    int64_t until = ev->kpis[k].progress[w].told_ms;
 
     if (window->kind == KPID_WINDOW_ROLLING) {
         for (int64_t end = kpid_after_multiple(from_ms, window->length_ms); end <= until; end += window->length_ms)
@@ -185,11 +185,10 @@ void kpid_revise(struct kpid_evaluator *ev)
     ev->n_touched = 0;
     for (uint32_t s = 0; s < ev->model->n_sources; s++) {
         struct finder finder = { ev, s };
-        for (size_t i = 0; i < ev->sources[s].n_shards; i++) {
-            kpid_shard_touched(ev->sources[s].shards[i], touched, &finder);
-            kpid_shard_touched_clear(ev->sources[s].shards[i]);
-        }
+        for (size_t i = 0; i < ev->sources[s].n_shards; i++)
+            kpid_shard_touched(ev->sources[s].shards[i], !ev->corrected, touched, &finder);
     }
+    ev->corrected = true;
     if (!ev->n_touched) {
         forget(ev);
         return;

@@ -131,10 +131,13 @@ static void let_go(struct replay *r)
 
 static void round_of(struct replay *r, bool end)
 {
+    bool more;
+
     update_views(r);
-    while (kpid_evaluator_run(r->evaluator, r->views, end, false, EVALUATIONS, KPID_NEVER))
-        ;
-    kpid_evaluator_advance(r->evaluator, r->views);
+    do {
+        more = kpid_evaluator_run(r->evaluator, r->views, end, false, EVALUATIONS, KPID_NEVER);
+        kpid_evaluator_advance(r->evaluator, r->views);
+    } while (more);
     let_go(r);
 }
 

@@ -1,6 +1,8 @@
 /* When a figure can change without new events, so that runs of boundaries at which nothing changes are one step. */
 #include "core.h"
 
+#include <string.h>
+
 static int64_t after_multiple(int64_t t_ms, int64_t step_ms)
 {
     int64_t rest = t_ms % step_ms;
@@ -114,19 +116,27 @@ uint64_t kpid_shard_version(const struct kpid_shard *shard, size_t measure_index
     return shard->measures[measure_index].version;
 }
 
-void kpid_shard_touched(const struct kpid_shard *shard, kpid_touched *touch, void *ctx)
+void kpid_shard_touched(struct kpid_shard *shard, bool again, kpid_touched *touch, void *ctx)
 {
     for (size_t i = 0; i < shard->plan->n_measures; i++) {
-        const struct kpid_measure_state *m = &shard->measures[i];
-        for (size_t t = 0; t < m->n_touches; t++)
+        struct kpid_measure_state *m = &shard->measures[i];
+        for (size_t t = again ? 0 : m->n_told; t < m->n_touches; t++)
             touch(ctx, i, m->touches[t].rung, m->touches[t].start_ms, m->touches[t].end_ms);
+        m->n_told = m->n_touches;
     }
 }
 
 void kpid_shard_touched_clear(struct kpid_shard *shard)
 {
-    for (size_t i = 0; i < shard->plan->n_measures; i++)
-        shard->measures[i].n_touches = 0;
+    for (size_t i = 0; i < shard->plan->n_measures; i++) {
+        struct kpid_measure_state *m = &shard->measures[i];
+        if (!m->n_told)
+            continue;
+        m->n_touches -= m->n_told;
+        memmove(m->touches, m->touches + m->n_told, m->n_touches * sizeof(*m->touches));
+        m->n_told = 0;
+        shard->changed = true;
+    }
 }
 
 void kpid_shard_watch(struct kpid_shard *shard, size_t measure_index, int64_t below_ms)

@@ -93,6 +93,7 @@ struct kpid_measure_state {
     int64_t touch_below_ms;            /* changes before it are recorded as touched */
     struct kpid_touch *touches;
     size_t n_touches, cap_touches;
+    size_t n_told;                     /* of them: reported, and kept until readers have the corrections */
     uint64_t version, absent;
     uint64_t cells;
     size_t heap_bytes;                 /* of sketches */
@@ -228,6 +229,8 @@ static inline struct kpid_pane_list *kpid_list(const struct kpid_measure_state *
  * instant any more. */
 bool kpid_ladder_add(struct kpid_shard *shard, uint32_t measure, uint32_t grouping, uint32_t gid, int64_t ts_ms,
                      const struct kpid_sample *sample);
+/* Notes one window; rung UINT16_MAX: everything from start_ms on. */
+void kpid_touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms);
 /* Notes that windows around this instant changed behind their final boundary. */
 void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms);
 /* Merges upward what no boundary needs apart, and releases what none needs. */

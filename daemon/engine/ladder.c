@@ -229,17 +229,17 @@ static int touch_compare(const void *a, const void *b)
     return x->start_ms < y->start_ms ? -1 : x->start_ms > y->start_ms;
 }
 
-static void touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms)
+void kpid_touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms)
 {
-    for (size_t i = m->n_touches; i > 0 && i + 4 > m->n_touches; i--)
+    for (size_t i = m->n_touches; i > m->n_told && i + 4 > m->n_touches; i--)
         if (m->touches[i - 1].rung == rung && m->touches[i - 1].start_ms == start_ms)
             return;
     if (m->n_touches == m->cap_touches) {
-        size_t kept = 0;
-        if (m->n_touches)
-            qsort(m->touches, m->n_touches, sizeof(*m->touches), touch_compare);
-        for (size_t i = 0; i < m->n_touches; i++)
-            if (!kept || touch_compare(&m->touches[kept - 1], &m->touches[i]))
+        size_t kept = m->n_told;
+        if (m->n_touches > kept)
+            qsort(m->touches + kept, m->n_touches - kept, sizeof(*m->touches), touch_compare);
+        for (size_t i = m->n_told; i < m->n_touches; i++)
+            if (kept == m->n_told || touch_compare(&m->touches[kept - 1], &m->touches[i]))
                 m->touches[kept++] = m->touches[i];
         m->n_touches = kept;
         if (kept * 2 >= m->cap_touches) {
@@ -257,14 +257,14 @@ void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms)
     if (m->def->agg->levels) {
         /* Everything from here on: one entry, the earliest. */
         bool found = false;
-        for (size_t i = 0; i < m->n_touches && !found; i++)
+        for (size_t i = m->n_told; i < m->n_touches && !found; i++)
             if (m->touches[i].rung == UINT16_MAX) {
                 if (ts_ms < m->touches[i].start_ms)
                     m->touches[i].start_ms = ts_ms;
                 found = true;
             }
         if (!found)
-            touch_push(m, UINT16_MAX, ts_ms, KPID_FOREVER);
+            kpid_touch_push(m, UINT16_MAX, ts_ms, KPID_FOREVER);
         return;
     }
     for (uint16_t r = 0; r < m->def->n_rungs; r++) {
@@ -273,7 +273,7 @@ void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms)
             continue;
         int64_t start = kpid_rung_start(rung, ts_ms), end = kpid_rung_end(rung, start);
         if (end <= m->touch_below_ms && start >= m->marks[r].floor_ms)
-            touch_push(m, r, start, end);
+            kpid_touch_push(m, r, start, end);
     }
 }
 

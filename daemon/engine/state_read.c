@@ -106,6 +106,20 @@ static void begin_now(struct kpid_shard *shard, struct kpid_measure_state *m)
         m->marks[r].began_ms = highest == KPID_NEVER ? KPID_NEVER : highest + 1;
 }
 
+/* Corrections that readers may not have been told of. */
+static void read_touches(struct kpid_measure_state *m, struct kpid_unpack *in)
+{
+    uint64_t n = kpid_unpack_u64(in);
+
+    for (uint64_t i = 0; i < n && !in->bad; i++) {
+        uint64_t hash = kpid_unpack_fixed64(in);
+        int64_t start = kpid_unpack_i64(in), end = kpid_unpack_i64(in);
+        size_t r = m && hash ? rung_find(m->def, hash) : UINT16_MAX;
+        if (m && !in->bad && r != SIZE_MAX)
+            kpid_touch_push(m, (uint16_t)r, start, end);
+    }
+}
+
 static bool read_measure_meta(struct kpid_shard *shard, struct kpid_unpack *in, bool *known)
 {
     size_t index = measure_find(shard, kpid_unpack_fixed64(in));
@@ -156,6 +170,7 @@ static bool read_measure_meta(struct kpid_shard *shard, struct kpid_unpack *in, 
     } else if (m) {
         known[index] = true;
     }
+    read_touches(m, in);
     return complete;
 }
 

@@ -326,6 +326,13 @@ static void write_measure_meta(const struct kpid_shard *shard, const struct kpid
         kpid_pack_i64(out, m->marks[r].floor_ms);
         kpid_pack_i64(out, m->marks[r].began_ms);
     }
+    kpid_pack_u64(out, m->n_touches);
+    for (size_t t = 0; t < m->n_touches; t++) {
+        bool levels = m->touches[t].rung == UINT16_MAX;
+        kpid_pack_fixed64(out, levels ? 0 : m->def->rungs[m->touches[t].rung].hash);
+        kpid_pack_i64(out, m->touches[t].start_ms);
+        kpid_pack_i64(out, m->touches[t].end_ms);
+    }
 }
 
 static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)

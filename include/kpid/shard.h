@@ -95,13 +95,15 @@ int64_t kpid_shard_next_change(const struct kpid_shard *shard, size_t measure_in
 /* End of the last pane with anything in it, KPID_NEVER: none. */
 int64_t kpid_shard_last_content(const struct kpid_shard *shard);
 
-/* Windows behind their final boundary that were touched since the last clear: calls `touch` for each [start, end) of a
- * whole-length or calendar rung; a measure with levels touches everything from `start` on: end = KPID_FOREVER. */
 /* Events before below_ms may correct what is final: they are noted as touches from now on. Until the first call all
  * are (a restored shard does not know how far readers have been told). */
 void kpid_shard_watch(struct kpid_shard *shard, size_t measure_index, int64_t below_ms);
 typedef void kpid_touched(void *ctx, size_t measure_index, uint16_t rung, int64_t start_ms, int64_t end_ms);
-void kpid_shard_touched(const struct kpid_shard *shard, kpid_touched *touch, void *ctx);
+/* Windows behind their final boundary that were touched: calls `touch` for each [start, end) of a whole-length or
+ * calendar rung; a measure with levels touches everything from `start` on: end = KPID_FOREVER. Those that were told
+ * are told only `again`. */
+void kpid_shard_touched(struct kpid_shard *shard, bool again, kpid_touched *touch, void *ctx);
+/* Readers have what was told. Until then it is part of the state, so that a crash in between loses no correction. */
 void kpid_shard_touched_clear(struct kpid_shard *shard);
 
 /* ---- state ---- */
