@@ -84,6 +84,8 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
         free(ev->kpis[k].refs);
         free(ev->kpis[k].readings);
         free(ev->kpis[k].parts);
+        for (size_t w = 0; w < ev->model->kpis[k].n_windows; w++)
+            free(ev->kpis[k].progress[w].gone.at);
         free(ev->kpis[k].progress);
     }
     for (size_t i = 0; i < ev->n_gathers; i++)

@@ -4,6 +4,12 @@
 
 #include "kpid/evaluator.h"
 
+/* Hashes of groups that are gone, and that was told. */
+struct gone {
+    uint64_t *at;
+    size_t n, cap;
+};
+
 /* One window of one KPI on its way through event time. */
 struct progress {
     int64_t final_ms;      /* every boundary up to here is final; KPID_NEVER: none yet */
@@ -13,6 +19,8 @@ struct progress {
     uint64_t version;      /* of its measures, when the newest was worked out */
     uint64_t groups;       /* rows of the last evaluation */
     bool touched;          /* something was published this round */
+    bool swept;            /* stored states of groups that are gone were looked for */
+    struct gone gone;
 };
 
 /* Alerts and revisions by key: open addressing, keys owned. */
@@ -96,8 +104,11 @@ void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *occasio
 int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi);
 /* judge.c */
 void kpid_judge(struct kpid_evaluator *ev, const struct occasion *occasion, const struct kpid_snapshot *snapshot);
-void kpid_judge_gone(struct kpid_evaluator *ev, const struct occasion *occasion);
+void kpid_judge_end(struct kpid_evaluator *ev, const struct occasion *occasion, const char *const *group);
+void kpid_judge_sweep(struct kpid_evaluator *ev, const struct occasion *occasion);
 void kpid_judge_release(struct kpid_evaluator *ev);
+/* gone.c */
+void kpid_gone_find(struct kpid_evaluator *ev, const struct occasion *occasion);
 /* revise.c */
 void kpid_revise(struct kpid_evaluator *ev);
 void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, const void *bytes, size_t n);

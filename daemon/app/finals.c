@@ -33,6 +33,9 @@ static int64_t next_change(const struct kpid_evaluator *ev, uint32_t k, int64_t 
                                           after_ms, step_ms, def->silent_after_ms);
             if (next < best)
                 best = next;
+            next = kpi->n_by ? kpid_shard_next_gone(source->shards[s], plan->refs[i].grouping, after_ms) : KPID_FOREVER;
+            if (next != KPID_FOREVER && kpid_after_multiple(next, step_ms) < best)
+                best = kpid_after_multiple(next, step_ms);
         }
     }
     return best;

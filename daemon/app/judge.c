@@ -194,37 +194,62 @@ void kpid_judge(struct kpid_evaluator *ev, const struct occasion *o, const struc
     }
 }
 
-/* Groups that were judged before and are known no more. */
-void kpid_judge_gone(struct kpid_evaluator *ev, const struct occasion *o)
+static void end_one(struct kpid_evaluator *ev, const struct occasion *o, uint32_t rule, struct slot *slot,
+                    const char *const *group)
+{
+    struct kpid_transition steps[KPID_TRANSITIONS_MAX];
+    size_t n = kpid_alert_end(ev->model, o->kpi, rule, &slot->alert, group, o->boundary_ms, steps);
+
+    for (size_t i = 0; i < n && ev->sink->transition; i++)
+        ev->sink->transition(ev->ctx, &steps[i]);
+    if (ev->sink->state_delete)
+        ev->sink->state_delete(ev->ctx, slot->key, slot->len);
+    slot_drop(&ev->alerts, slot);
+}
+
+/* The group is gone: its alerts of this window end, its fields are deleted. */
+void kpid_judge_end(struct kpid_evaluator *ev, const struct occasion *o, const char *const *group)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
-    struct kpid_transition steps[KPID_TRANSITIONS_MAX];
 
-    for (uint32_t r = 0; r < kpi->n_rules && kpi->n_by; r++) {
+    for (uint32_t r = 0; r < kpi->n_rules; r++) {
+        if (kpi->rules[r].window != (int)o->window)
+            continue;
+        make_key(ev, o->kpi, &kpi->rules[r], group, false);
+        struct slot *slot = slot_find(&ev->alerts, ev->key.data, ev->key.len);
+        if (slot)
+            end_one(ev, o, r, slot, group);
+    }
+    if (ev->sink->group_delete)
+        ev->sink->group_delete(ev->ctx, o->kpi, o->window, group);
+}
+
+/* The same for every stored state of this window whose group was not judged this round. */
+void kpid_judge_sweep(struct kpid_evaluator *ev, const struct occasion *o)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
+    const char **group = kpid_zalloc(kpi->n_by + 1, sizeof(*group));
+    struct kpid_buf bytes = KPID_BUF_INIT;
+
+    for (uint32_t r = 0; r < kpi->n_rules; r++) {
         if (kpi->rules[r].window != (int)o->window)
             continue;
         make_key(ev, o->kpi, &kpi->rules[r], NULL, false);
         size_t prefix = ev->key.len - 1;
+        char *head = kpid_strndup(ev->key.data, prefix);
         for (size_t i = 0; i < ev->alerts.cap; i++) {
-            struct slot *slot = &ev->alerts.at[i];
-            if (!slot->key || slot->round == ev->round || slot->len <= prefix ||
-                memcmp(slot->key, ev->key.data, prefix) || !strcmp(slot->key + prefix, "*"))
+            const struct slot *slot = &ev->alerts.at[i];
+            if (!slot->key || slot->round == ev->round || slot->len <= prefix || memcmp(slot->key, head, prefix) ||
+                !strcmp(slot->key + prefix, "*") ||
+                !kpid_group_parse(slot->key + prefix, slot->len - prefix, kpi->n_by, &bytes, group))
                 continue;
-            char *field = kpid_strndup(slot->key + prefix, slot->len - prefix);
-            const char *const group[] = { field, NULL };
-            bool single = kpi->n_by == 1;
-            size_t n = kpid_alert_end(ev->model, o->kpi, r, &slot->alert, single ? group : NULL, o->boundary_ms, steps);
-            for (size_t k = 0; k < n && ev->sink->transition; k++)
-                ev->sink->transition(ev->ctx, &steps[k]);
-            if (ev->sink->state_delete)
-                ev->sink->state_delete(ev->ctx, slot->key, slot->len);
-            if (ev->sink->group_delete && single)
-                ev->sink->group_delete(ev->ctx, o->kpi, o->window, group);
-            free(field);
-            slot_drop(&ev->alerts, slot);
+            kpid_judge_end(ev, o, group);
             i = SIZE_MAX; /* the table was laid out anew */
         }
+        free(head);
     }
+    kpid_buf_release(&bytes);
+    free(group);
 }
 
 void kpid_evaluator_stats(const struct kpid_evaluator *ev, struct kpid_evaluator_stats *ret)

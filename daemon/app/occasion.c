@@ -60,7 +60,7 @@ static void read_ref(struct kpid_evaluator *ev, const struct occasion *o, size_t
 static int compare_groups(const struct kpid_gather_row *a, const struct kpid_gather_row *b, size_t n_by)
 {
     if (a->other != b->other)
-        return a->other ? -1 : 1; /* as the gather sorts them: __other__ first */
+        return a->other ? 1 : -1; /* as the gather sorts them: __other__ last */
     for (size_t i = 0; !a->other && i < n_by; i++) {
         int order = strcmp(a->group[i], b->group[i]);
         if (order)
@@ -141,10 +141,11 @@ void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *o)
         read_ref(ev, o, i, rows->n ? rows->rows[0].cell : NULL);
     }
     finish(ev, o, NULL, false, reasons);
-    if (kpi->n_by)
-        run_groups(ev, o);
+    if (!kpi->n_by)
+        return;
+    run_groups(ev, o);
     if (o->judge)
-        kpid_judge_gone(ev, o);
+        kpid_gone_find(ev, o);
 }
 
 int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi)

@@ -93,6 +93,17 @@ int64_t kpid_shard_next_change(const struct kpid_shard *shard, size_t measure_in
     return best;
 }
 
+int64_t kpid_shard_next_gone(const struct kpid_shard *shard, uint16_t grouping, int64_t after_ms)
+{
+    const struct kpid_groups *groups = &shard->groups[grouping];
+    int64_t best = KPID_FOREVER, ttl = shard->source->group_ttl_ms;
+
+    for (uint32_t gid = 1; gid < groups->n; gid++)
+        if (groups->at[gid].name && groups->at[gid].last_ms >= after_ms - ttl && groups->at[gid].last_ms + ttl < best)
+            best = groups->at[gid].last_ms + ttl;
+    return best;
+}
+
 int64_t kpid_shard_last_content(const struct kpid_shard *shard)
 {
     int64_t last = KPID_NEVER;

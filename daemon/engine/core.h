@@ -15,7 +15,7 @@ struct kpid_group {
     uint32_t name_len;
     uint32_t cells;      /* cells and keyed items that use it */
     uint64_t hash;
-    int64_t last_ms;     /* latest event */
+    int64_t first_ms, last_ms; /* earliest and latest event */
     bool dirty;
 };
 
@@ -36,7 +36,8 @@ void kpid_groups_loaded(struct kpid_groups *groups); /* after the last _put */
 /* The gid of a name, made if there is room for it (max live groups), else KPID_GID_OTHER. */
 uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t len, uint32_t max, int64_t ts_ms);
 /* Puts a stored group at its gid. */
-void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t last_ms);
+void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t first_ms,
+                     int64_t last_ms);
 void kpid_groups_expire(struct kpid_groups *groups, int64_t before_ms); /* unused and last seen before that */
 void kpid_groups_touch(struct kpid_groups *groups, uint32_t gid);       /* marks it dirty */
 

@@ -183,14 +183,17 @@ static size_t choose_rung(const struct kpid_measure_state *m, int64_t start_ms, 
     return best;
 }
 
+/* Known from its first event on, for group_ttl after its last one: whatever was read ahead of the boundary. */
 static void known_groups(struct kpid_gather *g, int64_t boundary_ms)
 {
     const struct kpid_groups *groups = &g->shard->groups[g->grouping];
     int64_t ttl = g->shard->source->group_ttl_ms;
 
-    for (uint32_t gid = 1; gid < groups->n; gid++)
-        if (groups->at[gid].name && groups->at[gid].last_ms >= boundary_ms - ttl)
+    for (uint32_t gid = 1; gid < groups->n; gid++) {
+        const struct kpid_group *group = &groups->at[gid];
+        if (group->name && group->last_ms >= boundary_ms - ttl && group->first_ms < boundary_ms)
             row_of_gid(g, gid);
+    }
 }
 
 static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t measure_index, int64_t start_ms,
@@ -247,6 +250,33 @@ static int compare_rows(const void *a, const void *b)
             return order;
     }
     return 0;
+}
+
+bool kpid_gather_has(const struct kpid_gather *gather, const char *values, size_t len, uint64_t hash)
+{
+    size_t mask = gather->index_cap - 1;
+    uint32_t found;
+
+    for (size_t at = hash & mask; gather->index_cap && (found = gather->index[at]); at = (at + 1) & mask) {
+        const struct row *row = &gather->rows[found - 1];
+        if (row->hash == hash && !row->other && row->len == len && !memcmp(row->name, values, len))
+            return true;
+    }
+    return false;
+}
+
+void kpid_gather_gone(const struct kpid_gather *gather, struct kpid_shard *const *shards, size_t n_shards,
+                      int64_t boundary_ms, kpid_gone *tell, void *ctx)
+{
+    for (size_t s = 0; s < n_shards; s++) {
+        const struct kpid_groups *groups = &shards[s]->groups[gather->grouping];
+        for (uint32_t gid = 1; gid < groups->n; gid++) {
+            const struct kpid_group *group = &groups->at[gid];
+            if (group->name && group->last_ms < boundary_ms - shards[s]->source->group_ttl_ms && 
+                !kpid_gather_has(gather, group->name, group->name_len, group->hash))
+                tell(ctx, group->name, group->name_len, group->hash);
+        }
+    }
 }
 
 static void unpack_names(struct kpid_gather *g, size_t n_values)

@@ -93,14 +93,16 @@ void kpid_groups_touch(struct kpid_groups *groups, uint32_t gid)
     groups->dirty[groups->n_dirty++] = gid;
 }
 
-static void groups_insert(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t ts_ms)
+static void groups_insert(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len,
+                          int64_t first_ms, int64_t last_ms)
 {
     struct kpid_group *group = &groups->at[gid];
 
     group->name = kpid_strndup(name, len);
     group->name_len = (uint32_t)len;
     group->hash = kpid_hash(name, len, 0);
-    group->last_ms = ts_ms;
+    group->first_ms = first_ms;
+    group->last_ms = last_ms;
     groups->live++;
     if (groups->live * 2 > groups->index_cap)
         groups_index_rebuild(groups);
@@ -118,8 +120,11 @@ uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t
         for (uint32_t at = (uint32_t)hash & mask; (gid = groups->index[at]); at = (at + 1) & mask) {
             struct kpid_group *group = &groups->at[gid];
             if (group->hash == hash && group->name_len == len && !memcmp(group->name, name, len)) {
-                if (ts_ms > group->last_ms) {
-                    group->last_ms = ts_ms;
+                if (ts_ms > group->last_ms || ts_ms < group->first_ms) {
+                    if (ts_ms > group->last_ms)
+                        group->last_ms = ts_ms;
+                    else
+                        group->first_ms = ts_ms;
                     kpid_groups_touch(groups, gid);
                 }
                 return gid;
@@ -134,18 +139,19 @@ uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t
     }
     gid = groups->n_free ? groups->free_gids[--groups->n_free] : groups->n;
     groups_reserve(groups, gid + 1);
-    groups_insert(groups, gid, name, len, ts_ms);
+    groups_insert(groups, gid, name, len, ts_ms, ts_ms);
     kpid_groups_touch(groups, gid);
     return gid;
 }
 
-void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t last_ms)
+void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t first_ms,
+                     int64_t last_ms)
 {
     groups_reserve(groups, gid + 1);
     struct kpid_group *group = &groups->at[gid];
     if (group->name && group->name_len == len && !memcmp(group->name, name, len)) {
-        if (last_ms > group->last_ms)
-            group->last_ms = last_ms;
+        group->first_ms = first_ms;
+        group->last_ms = last_ms;
         return;
     }
     if (group->name) {
@@ -155,7 +161,7 @@ void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name,
         groups->live--;
         groups_index_rebuild(groups);
     }
-    groups_insert(groups, gid, name, len, last_ms);
+    groups_insert(groups, gid, name, len, first_ms, last_ms);
 }
 
 void kpid_groups_expire(struct kpid_groups *groups, int64_t before_ms)

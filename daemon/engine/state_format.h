@@ -2,7 +2,7 @@
  * The bytes of stored state (format 2), shared by writer and reader.
  *
  * A page is: format, then records; a record is: kind, length, body. Bodies, all in the encoding of pack.h:
- *   GROUPS  grouping hash; then (gid, values, last event time) until the end
+ *   GROUPS  grouping hash; then (gid, values, first and last event time) until the end
  *   CELLS   measure hash, grouping hash, rung hash, base?, pane start; then (gid, cell) until the end
  *   KEYS    measure hash, its grouping hashes but the total's; then keys (keyed_store.c) until the end
  *   MARKS   slice start, marks (dedup.c)

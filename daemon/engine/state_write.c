@@ -89,6 +89,7 @@ static void write_group(struct writer *w, const struct kpid_groups *groups, uint
     kpid_buf_clear(&w->item);
     kpid_pack_u64(&w->item, gid);
     kpid_pack_bytes(&w->item, groups->at[gid].name, groups->at[gid].name_len);
+    kpid_pack_i64(&w->item, groups->at[gid].first_ms);
     kpid_pack_i64(&w->item, groups->at[gid].last_ms);
     record_add(w, w->item.data, w->item.len);
 }

@@ -29,3 +29,36 @@ void kpid_group_field(struct kpid_buf *buf, const char *const *group, size_t n_b
         }
     }
 }
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool kpid_group_parse(const char *field, size_t len, size_t n_by, struct kpid_buf *bytes, const char **group)
+{
+    size_t n = 0;
+
+    kpid_buf_clear(bytes);
+    kpid_buf_reserve(bytes, len + 1); /* it does not move any more */
+    group[n++] = bytes->data;
+    for (size_t i = 0; i < len; i++) {
+        if (field[i] == '|') {
+            kpid_buf_add_char(bytes, '\0');
+            if (n == n_by)
+                return false;
+            group[n++] = bytes->data + bytes->len;
+        } else if (field[i] == '%') {
+            int high = i + 2 < len ? hex_digit(field[i + 1]) : -1;
+            int low = i + 2 < len ? hex_digit(field[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return false;
+            kpid_buf_add_char(bytes, (char)(high * 16 + low));
+            i += 2;
+        } else {
+            kpid_buf_add_char(bytes, field[i]);
+        }
+    }
+    kpid_buf_add_char(bytes, '\0');
+    return n == n_by;
+}

@@ -95,5 +95,8 @@ bool kpid_confident(const struct kpid_model *model, const struct kpid_kpi *kpi, 
 /* Field of a group in Redis and stored states: values joined by '|', each percent-encoded (REDIS.md: '%', '|', '@',
  * control bytes, and '*' or '_' where it comes first); the total: "*"; __other__ stays itself. Appends. */
 void kpid_group_field(struct kpid_buf *buf, const char *const *group, size_t n_by, bool other);
+/* The way back: fills group[n_by] with values that lie in `bytes`. False: not a field of n_by values. */
+bool kpid_group_parse(const char *field, size_t len, size_t n_by, struct kpid_buf *bytes,
+                      const char **group) KPID_MUST_CHECK;
 
 #endif

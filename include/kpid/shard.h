@@ -92,6 +92,8 @@ uint64_t kpid_shard_version(const struct kpid_shard *shard, size_t measure_index
  * falls silent. KPID_FOREVER: none. length_ms KPID_FOREVER: nothing leaves. */
 int64_t kpid_shard_next_change(const struct kpid_shard *shard, size_t measure_index, int64_t after_ms,
                                int64_t slide_ms, int64_t length_ms);
+/* The last instant >= after_ms at which every group that is known then is still known; KPID_FOREVER: none goes. */
+int64_t kpid_shard_next_gone(const struct kpid_shard *shard, uint16_t grouping, int64_t after_ms);
 /* End of the last pane with anything in it, KPID_NEVER: none. */
 int64_t kpid_shard_last_content(const struct kpid_shard *shard);
 
@@ -173,6 +175,14 @@ struct kpid_gather_row {
 size_t kpid_gather_window(struct kpid_gather *gather, struct kpid_shard *const *shards, size_t n_shards,
                           size_t measure_index, uint16_t grouping, int64_t start_ms, int64_t boundary_ms,
                           const struct kpid_gather_row **ret_rows, uint32_t *ret_reasons);
+/* Groups that the shards still know, that were silent for group_ttl at the boundary and have no row in the last
+ * kpid_gather_window of this gather: their packed values (length-prefixed, pack.h) and hash. One that lies in several
+ * shards comes as often. */
+typedef void kpid_gone(void *ctx, const char *values, size_t len, uint64_t hash);
+void kpid_gather_gone(const struct kpid_gather *gather, struct kpid_shard *const *shards, size_t n_shards,
+                      int64_t boundary_ms, kpid_gone *tell, void *ctx);
+/* Whether that last window had a row of this group. */
+bool kpid_gather_has(const struct kpid_gather *gather, const char *values, size_t len, uint64_t hash);
 /* Whether the source had an event in (boundary - silent_ms, boundary]. */
 bool kpid_shards_alive(struct kpid_shard *const *shards, size_t n_shards, int64_t boundary_ms, int64_t silent_ms);
 

@@ -37,13 +37,22 @@ Test(names, group_field)
         {{"tab\tline\n", "\x7f"}, 2, "tab%09line%0A|%7F"},
         {{"渠道", "é"}, 2, "渠道|é"},
     };
-    struct kpid_buf buf = KPID_BUF_INIT;
+    struct kpid_buf buf = KPID_BUF_INIT, bytes = KPID_BUF_INIT;
     for (size_t i = 0; i < KPID_COUNT_OF(rows); i++) {
         kpid_buf_clear(&buf);
         kpid_buf_add_str(&buf, ">");
         kpid_group_field(&buf, rows[i].group, rows[i].n, false);
         cr_expect_str_eq(buf.data + 1, rows[i].field, "row %zu: %s", i, buf.data);
+        const char *back[2];
+        cr_assert(kpid_group_parse(rows[i].field, strlen(rows[i].field), rows[i].n, &bytes, back), "row %zu", i);
+        for (size_t v = 0; v < rows[i].n; v++)
+            cr_expect_str_eq(back[v], rows[i].group[v], "row %zu: %s", i, back[v]);
     }
+    const char *back[2];
+    static const char *const bad[] = {"a", "a|b|c", "a%2|b", "a%|b", "a|%4", "a|%4g", "%zz|b"};
+    for (size_t i = 0; i < KPID_COUNT_OF(bad); i++)
+        cr_expect_not(kpid_group_parse(bad[i], strlen(bad[i]), 2, &bytes, back), "%s", bad[i]);
+    kpid_buf_release(&bytes);
     kpid_buf_clear(&buf);
     kpid_group_field(&buf, NULL, 2, false);
     kpid_group_field(&buf, NULL, 2, true);
