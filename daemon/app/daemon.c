@@ -86,7 +86,7 @@ static void on_serve(evutil_socket_t fd, short what, void *ctx)
         if (!d->sources[s].was_read)
             continue;
         d->sources[s].was_read = false;
-        kpid_time_read(d, s);
+        kpid_time_of_source(d, s);
         if (d->model->sources[s].max_skew_ms != KPID_FOREVER)
             kpid_hold_skew(d, s);
     }

@@ -148,7 +148,7 @@ void kpid_round_lost(struct daemon *d);
 
 /* time.c */
 void kpid_time_update(struct daemon *d);
-void kpid_time_read(struct daemon *d, uint32_t source);
+void kpid_time_of_source(struct daemon *d, uint32_t source);
 
 /* hold.c */
 void kpid_hold_update(struct daemon *d);

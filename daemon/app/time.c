@@ -10,7 +10,7 @@ static bool tp_idle(struct daemon *d, struct slot_owner *slot, uint32_t topic, i
 }
 
 /* After records of the source were taken. */
-void kpid_time_read(struct daemon *d, uint32_t s)
+void kpid_time_of_source(struct daemon *d, uint32_t s)
 {
     struct source_state *source = &d->sources[s];
     int64_t highest = KPID_NEVER;
