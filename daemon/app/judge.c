@@ -163,6 +163,12 @@ static void tell(struct kpid_evaluator *ev, uint32_t kpi, struct slot *slot, str
         ev->sink->state(ev->ctx, slot->key, slot->len, ev->bytes.data, ev->bytes.len);
 }
 
+static bool is_other_state(const struct kpid_alert *a, const struct kpid_alert *b, bool with_data_ms)
+{
+    return a->state != b->state || a->held != b->held || a->told != b->told || a->since_ms != b->since_ms ||
+           a->id != b->id || (with_data_ms && a->data_ms != b->data_ms);
+}
+
 void kpid_judge(struct kpid_evaluator *ev, const struct occasion *o, const struct kpid_snapshot *snapshot)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
@@ -186,10 +192,7 @@ void kpid_judge(struct kpid_evaluator *ev, const struct occasion *o, const struc
             tell(ev, o->kpi, slot, steps, n);
         /* judged_ms moves at every boundary; the window's own progress tells it, so it alone is not stored. data_ms
          * matters after a restart only to rules that have no_data. */
-        before.judged_ms = slot->alert.judged_ms;
-        if (rule->no_data_ms == KPID_FOREVER)
-            before.data_ms = slot->alert.data_ms;
-        if (n || memcmp(&before, &slot->alert, sizeof(before)))
+        if (n || is_other_state(&before, &slot->alert, rule->no_data_ms != KPID_FOREVER))
             tell(ev, o->kpi, slot, steps, n);
     }
 }
