@@ -42,7 +42,7 @@ static bool part_resolve(struct resolver *r, const struct kpid_formula_text *tex
     if (!measure->agg)
         return false; /* has its own fault */
     leaf->part = part ? measure->agg->part(part, strlen(part)) : 0;
-    if (leaf->part >= 0)
+    if (leaf->part >= 0 && (!measure->agg->has_part || measure->agg->has_part(leaf->part, &measure->param)))
         return true;
     kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "measure `%s` (%s) has no part `%s`",
                    measure->name, measure->agg->name, part);
@@ -134,16 +134,45 @@ static bool text_check(struct resolver *r, uint32_t kpi)
  * ------------------------------------------------------------------------------------------------ */
 
 static uint16_t ref_add(struct kpid_kpi *kpi, const struct kpid_formula_text *text,
-                        const struct kpid_formula_leaf *leaf)
+                        const struct kpid_formula_leaf *leaf, int part)
 {
     for (size_t i = 0; i < kpi->n_refs; i++)
-        if (kpi->refs[i].measure == (uint32_t)leaf->measure && kpi->refs[i].part == leaf->part)
+        if (kpi->refs[i].measure == (uint32_t)leaf->measure && kpi->refs[i].part == part)
             return (uint16_t)i;
     kpi->refs = kpid_realloc(kpi->refs, (kpi->n_refs + 1) * sizeof *kpi->refs);
     kpi->refs[kpi->n_refs] = (struct kpid_ref){.measure = (uint32_t)leaf->measure,
-                                               .part = leaf->part,
+                                               .part = part,
                                                .name = kpid_strndup(text->node->text + leaf->at, leaf->len)};
     return (uint16_t)kpi->n_refs++;
+}
+
+static int node_add(struct kpid_kpi *kpi, struct kpid_formula_node node)
+{
+    if (kpi->n_formula == NODES_MAX)
+        return -1;
+    if ((kpi->n_formula & (kpi->n_formula - 1)) == 0)
+        kpi->formula =
+            kpid_realloc(kpi->formula, (kpi->n_formula ? kpi->n_formula * 2 : 1) * sizeof *kpi->formula);
+    kpi->formula[kpi->n_formula] = node;
+    return (int)kpi->n_formula++;
+}
+
+/* A measure's part; one that is a ratio of two others is divided here, so that both travel with the figure. */
+static int emit_ref(struct resolver *r, struct kpid_kpi *kpi, const struct kpid_formula_text *text,
+                    const struct kpid_formula_leaf *leaf)
+{
+    const struct kpid_measure *measure = &r->loader->model->measures[leaf->measure];
+    struct kpid_formula_node ref = {.op = KPID_F_REF, .a = -1, .b = -1}, ratio = {.op = KPID_F_DIV};
+    int upper, lower;
+    if (!measure->agg->ratio || !measure->agg->ratio(leaf->part, &measure->param, &upper, &lower)) {
+        ref.ref = ref_add(kpi, text, leaf, leaf->part);
+        return node_add(kpi, ref);
+    }
+    ref.ref = ref_add(kpi, text, leaf, upper);
+    ratio.a = (int16_t)node_add(kpi, ref);
+    ref.ref = ref_add(kpi, text, leaf, lower);
+    ratio.b = (int16_t)node_add(kpi, ref);
+    return ratio.a < 0 || ratio.b < 0 ? -1 : node_add(kpi, ratio);
 }
 
 /* Writes what lies below a leaf into the KPI's formula; its index, -1: too large. */
@@ -154,36 +183,43 @@ static int emit(struct resolver *r, struct kpid_kpi *kpi, const struct kpid_form
         const struct kpid_formula_text *other = &r->texts[leaf->kpi];
         return emit(r, kpi, other, (int)other->n - 1);
     }
+    if (leaf->op == KPID_F_REF)
+        return emit_ref(r, kpi, text, leaf);
     int a = leaf->a >= 0 ? emit(r, kpi, text, leaf->a) : -1;
     if (leaf->a >= 0 && a < 0)
         return -1; /* at once: KPIs of KPIs could double at each level */
     int b = leaf->b >= 0 ? emit(r, kpi, text, leaf->b) : -1;
-    if (kpi->n_formula == NODES_MAX || (leaf->b >= 0 && b < 0))
+    if (leaf->b >= 0 && b < 0)
         return -1;
-    struct kpid_formula_node node = {
-        .op = leaf->op, .a = (int16_t)a, .b = (int16_t)b, .number = leaf->number};
-    if (leaf->op == KPID_F_REF)
-        node.ref = ref_add(kpi, text, leaf);
-    if ((kpi->n_formula & (kpi->n_formula - 1)) == 0)
-        kpi->formula =
-            kpid_realloc(kpi->formula, (kpi->n_formula ? kpi->n_formula * 2 : 1) * sizeof *kpi->formula);
-    kpi->formula[kpi->n_formula] = node;
-    return (int)kpi->n_formula++;
+    return node_add(kpi, (struct kpid_formula_node){
+                             .op = leaf->op, .a = (int16_t)a, .b = (int16_t)b, .number = leaf->number});
+}
+
+/* The measure that a formula is, whatever part of it; -1: it is more than one. */
+static int only_measure(const struct resolver *r, const struct kpid_formula_text *text)
+{
+    const struct kpid_formula_leaf *leaf = &text->leaves[text->n - 1];
+    if (leaf->op != KPID_F_REF)
+        return -1;
+    return leaf->kpi >= 0 ? only_measure(r, &r->texts[leaf->kpi]) : leaf->measure;
 }
 
 /* Parts that are published beside a KPI that is one measure. */
-static void parts_add(const struct kpid_model *model, struct kpid_kpi *kpi)
+static void parts_add(const struct kpid_model *model, struct kpid_kpi *kpi, int only)
 {
-    if (kpi->formula[kpi->n_formula - 1].op != KPID_F_REF)
+    if (only < 0)
         return;
-    uint32_t measure = kpi->refs[kpi->formula[kpi->n_formula - 1].ref].measure;
+    uint32_t measure = (uint32_t)only;
     const struct kpid_agg *agg = model->measures[measure].agg;
     for (size_t i = 0; agg->published && agg->published[i]; i++) {
         const char *name = agg->published[i];
+        int part = agg->part(name, strlen(name));
+        if (agg->has_part && !agg->has_part(part, &model->measures[measure].param))
+            continue;
         size_t at = kpi->n_refs + kpi->n_parts++;
         kpi->refs = kpid_realloc(kpi->refs, (at + 1) * sizeof *kpi->refs);
         kpi->refs[at] = (struct kpid_ref){
-            .measure = measure, .part = agg->part(name, strlen(name)), .name = kpid_strdup(name)};
+            .measure = measure, .part = part, .name = kpid_strdup(name)};
     }
 }
 
@@ -220,7 +256,7 @@ static void kpi_build(struct resolver *r, uint32_t index)
         kpid_fault_advise(&r->loader->faults, "a KPI needs at least one measure");
         return;
     }
-    parts_add(model, kpi);
+    parts_add(model, kpi, only_measure(r, text));
     sources_add(model, kpi);
     const struct kpid_formula_node *root = &kpi->formula[kpi->n_formula - 1];
     if (root->op == KPID_F_DIV && has_ref(kpi, root->b)) {

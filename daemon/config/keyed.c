@@ -6,6 +6,7 @@
 static const struct kpid_keyed_row rows[] = {
     {"clock", "measures.*.clock", "order_id", kpid_clock_load, kpid_clock_print},
     {"session", "measures.*.session", "user_id", kpid_session_load, kpid_session_print},
+    {"funnel", "measures.*.funnel", "user_id", kpid_funnel_load, kpid_funnel_print},
 };
 
 const struct kpid_keyed_row *kpid_keyed_row_of(const struct kpid_measure *measure)

@@ -30,5 +30,7 @@ void kpid_clock_load(struct kpid_loader *loader, struct kpid_measure *measure, s
 void kpid_clock_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out);
 void kpid_session_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *map);
 void kpid_session_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out);
+void kpid_funnel_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *map);
+void kpid_funnel_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out);
 
 #endif

@@ -98,6 +98,24 @@ static void forget_items(struct kpid_shard *shard, uint32_t measure, uint32_t en
     keyed_set(keys, entry, &kept);
 }
 
+/* Takes out what no outcome hangs on. */
+static void prune_items(struct kpid_shard *shard, uint32_t measure, uint32_t entry, int64_t before_ms)
+{
+    struct kpid_keys *keys = shard->measures[measure].keys;
+    struct kpid_items *items = &keys->after.items;
+    const struct kpid_measure *def = shard->measures[measure].def;
+
+    keyed_open(keys, keys->entries[entry].block, &keys->after);
+    size_t n = items->n;
+    keyed_use_groups(shard, def, items->gids, n, -1);
+    keys->kind->prune(keys->spec, items, before_ms);
+    keyed_use_groups(shard, def, items->gids, items->n, 1);
+    if (items->n == 0)
+        keyed_drop(keys, entry);
+    else if (items->n < n)
+        keyed_set(keys, entry, items);
+}
+
 void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before_ms)
 {
     struct kpid_keys *keys = shard->measures[measure].keys;
@@ -122,5 +140,7 @@ void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before
         size_t n = keys->kind->settled(keys->spec, &items, before_ms);
         if (n)
             forget_items(shard, measure, i, n);
+        if (keys->kind->prune && keys->entries[i].block)
+            prune_items(shard, measure, i, before_ms);
     }
 }

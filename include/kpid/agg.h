@@ -41,6 +41,7 @@ struct kpid_agg_param {
     uint8_t scale;       /* of values */
     bool duration;       /* values are ms: figures are given in seconds, exactly (scale + 3) */
     struct kpid_quantile_scale quantile;
+    uint8_t n_steps;     /* of a funnel */
 };
 
 /* Parts are numbered per aggregation; 0 is what the measure's bare name means. pNN is KPID_PART_P + NN * 10
@@ -77,6 +78,7 @@ struct kpid_agg {
     bool (*unpack)(void *cell, struct kpid_unpack *in);   /* into a zeroed cell */
 
     int (*part)(const char *name, size_t len); /* number of a part, -1: there is none of that name */
+    bool (*has_part)(int part, const struct kpid_agg_param *param); /* of this measure; NULL: it has all of them */
     const char *part_names;                    /* for messages: "n, mean, min, max, pNN" */
     /* Whether a part is a / b of two others: a formula divides these, so that both travel with the figure. NULL: none
      * is. */
@@ -91,7 +93,8 @@ struct kpid_agg {
     const char *const *published;
 };
 
-/* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock, session);
+/* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock, session,
+ * funnel);
  * NULL: there is none. _at walks the table (NULL past its end). */
 const struct kpid_agg *kpid_agg_find(const char *name, size_t len);
 const struct kpid_agg *kpid_agg_at(size_t index);

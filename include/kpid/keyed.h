@@ -40,6 +40,11 @@ struct kpid_keyed_spec {
         struct {
             int64_t gap_ms;
         } session;
+        struct {
+            int64_t within_ms;
+            bool free;  /* steps behind the first in any order */
+            bool again; /* a completed attempt makes room for the next one */
+        } funnel;
     };
 };
 
@@ -101,10 +106,12 @@ struct kpid_keyed {
                      struct kpid_outcome *ret, struct kpid_keyed_result *result);
     /* So many leading items, with outcomes of their own, can't be changed by any event at or after before_ms. */
     size_t (*settled)(const struct kpid_keyed_spec *spec, const struct kpid_items *items, int64_t before_ms);
+    /* Takes out items that no outcome hangs on, whatever happens at or after before_ms; NULL: there are none. */
+    void (*prune)(const struct kpid_keyed_spec *spec, struct kpid_items *items, int64_t before_ms);
     /* How long an item can matter; KPID_FOREVER. */
     int64_t (*lifetime_ms)(const struct kpid_keyed_spec *spec);
 };
 
-extern const struct kpid_keyed kpid_keyed_clock, kpid_keyed_session;
+extern const struct kpid_keyed kpid_keyed_clock, kpid_keyed_session, kpid_keyed_funnel;
 
 #endif

@@ -202,6 +202,18 @@ Test(config_fault, measures)
          "from 1ms to"},
         {"measures: { a: { from: orders, session: { key: k, gap: 30m, start: gift } } }\n", 1, 61,
          "unknown key `start`", "keys here: key, gap, max_keys"},
+        {"measures: { a: { from: orders, funnel: { key: k, steps: [gift, gift] } } }\n", 1, 40,
+         "the funnel of `a` has no `within`", "add within: 30m"},
+        {"measures: { a: { from: orders, funnel: { key: k, within: 1h } } }\n", 1, 40,
+         "the funnel of `a` has no `steps`", "add steps: ["},
+        {"measures: { a: { from: orders, funnel: { key: k, within: 1h, steps: [gift] } } }\n", 1, 69,
+         "steps must be a list of 2 to 12 conditions", "write steps: ["},
+        {"measures: { a: { from: orders, funnel: { key: k, within: 1h, steps: [gift, price] } } }\n", 1, 76,
+         "step 2 takes a condition, not a number", "comparison"},
+        {"measures: { a: { from: orders, funnel: { key: k, within: 1h, steps: [gift, gift], order: loose } } }\n", 1,
+         90, "order can't be `loose`", "strict, free"},
+        {"measures: { a: { from: orders, funnel: { key: k, within: 1h, steps: [gift, gift], again: no } } }\n", 1, 90,
+         "again can't be `no`", "expired, completed"},
         {"measures: { a: { from: orders, session: } }\n", 1, 41, "session must be a mapping", "key: value"},
     };
     kit_faults(KIT_SOURCES, cases);

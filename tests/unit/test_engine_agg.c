@@ -22,7 +22,7 @@ static uint64_t draw(void)
 
 static struct kpid_agg_param param_of(uint8_t scale, bool duration)
 {
-    struct kpid_agg_param param = {.scale = scale, .duration = duration};
+    struct kpid_agg_param param = {.scale = scale, .duration = duration, .n_steps = 3};
     kpid_quantile_scale_init(&param.quantile, 0.01);
     return param;
 }
@@ -137,6 +137,7 @@ Test(agg, packs_and_notices_what_is_cut_short)
             for (int i = 0; i < n; i++) {
                 struct kpid_sample sample = sample_make(0);
                 sample.kind = agg->levels ? KPID_SAMPLE_DURATION : KPID_SAMPLE_EVENT;
+                sample.part = (uint8_t)(i % 3);
                 agg->add(&cell, &sample, &param);
             }
             agg->pack(&cell, &buf);
@@ -180,6 +181,19 @@ Test(agg, names_its_parts)
         {"clock", "met", -2, KPID_FIGURE_COUNT},  {"clock", "missed", -2, KPID_FIGURE_COUNT},
         {"clock", "open", -2, KPID_FIGURE_INSTANT}, {"clock", "breached", -2, KPID_FIGURE_INSTANT},
         {"clock", "met_rate", -2, KPID_FIGURE_OTHER}, {"clock", "p90", 1900, KPID_FIGURE_OTHER}, {"clock", "oldest", -1, 0},
+        {"session", "", 0, KPID_FIGURE_COUNT},    {"session", "n", 0, KPID_FIGURE_COUNT}, {"session", "ended", -2, KPID_FIGURE_COUNT},
+        {"session", "mean", -2, KPID_FIGURE_MEAN}, {"session", "open", -2, KPID_FIGURE_INSTANT},
+        {"session", "events", -2, KPID_FIGURE_SUM}, {"session", "bounce_rate", -2, KPID_FIGURE_OTHER},
+        {"session", "p90", 1900, KPID_FIGURE_OTHER}, {"session", "steps", -1, 0},
+        {"funnel", "", 0, KPID_FIGURE_OTHER},     {"funnel", "rate", 0, KPID_FIGURE_OTHER}, {"funnel", "rate2", -2, KPID_FIGURE_OTHER},
+        {"funnel", "rate1", -1, 0},               {"funnel", "pass", -1, 0},              {"funnel", "pass12", -2, KPID_FIGURE_OTHER},
+        {"funnel", "step1", -2, KPID_FIGURE_COUNT}, {"funnel", "step13", -1, 0},          {"funnel", "step01", -1, 0},
+        {"funnel", "step", -1, 0},                {"funnel", "step0", -1, 0},             {"funnel", "reached1", -2, KPID_FIGURE_COUNT},
+        {"funnel", "provisional1", -2, KPID_FIGURE_INSTANT}, {"funnel", "provisional_rate2", -2, KPID_FIGURE_OTHER},
+        {"funnel", "provisional_rate", -2, KPID_FIGURE_OTHER}, {"funnel", "provisional_rate1", -1, 0},
+        {"funnel", "time2.p90", -2, KPID_FIGURE_OTHER}, {"funnel", "time2.sum", -2, KPID_FIGURE_SUM},
+        {"funnel", "time1.p90", -1, 0},           {"funnel", "time2", -1, 0},             {"funnel", "time2.", -1, 0},
+        {"funnel", "p99.9", -2, KPID_FIGURE_OTHER}, {"funnel", "variance", -1, 0},
     };
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
         const struct kpid_agg *agg = agg_named(cases[i].agg);
@@ -210,7 +224,8 @@ Test(agg, nothing_is_zero_or_none)
     static const struct {
         const char *agg, *want;
     } cases[] = {{"count", "0"}, {"sum", "0"},      {"min", "none"},      {"max", "none"},  {"mean", "none"},
-                 {"last", "none"}, {"distinct", "0"}, {"quantiles", "none"}, {"clock", "none"}};
+                 {"last", "none"}, {"distinct", "0"}, {"quantiles", "none"}, {"clock", "none"},
+                 {"session", "0"}, {"funnel", "none"}};
     struct kpid_agg_param param = param_of(6, false);
     struct cell cell = {0};
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
