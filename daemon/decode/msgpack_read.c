@@ -10,7 +10,7 @@
  */
 #include "decoder.h"
 
-#include "utf8.h"
+#include "kpid/utf8.h"
 
 #define MSGPACK_EMBED_STACK_SIZE KPID_DECODE_DEPTH
 #include <msgpack/unpack_define.h>

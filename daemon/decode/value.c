@@ -2,7 +2,7 @@
 #include "decoder.h"
 
 #include "timestamp.h"
-#include "utf8.h"
+#include "kpid/utf8.h"
 
 static void value_fault(struct kpid_value *value, enum kpid_reason reason)
 {

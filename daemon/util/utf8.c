@@ -1,4 +1,4 @@
-#include "utf8.h"
+#include "kpid/utf8.h"
 
 /* Length of the sequence at p, 0: none. */
 static size_t sequence_length(const uint8_t *p, const uint8_t *end)
