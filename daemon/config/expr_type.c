@@ -47,7 +47,12 @@ static bool want(struct typing *t, int index, enum kind kind, const char *who)
         return true;
     kpid_parse_fault(t->loader, t->parse, t->parse->offsets[index], "%s takes %s, not %s", who,
                      kind_names[kind], kind_names[is]);
-    if (kind == BOOLEAN)
+    const struct kpid_node *node = &t->parse->expr->nodes[index];
+    if (kind == NUMBER && node->op == KPID_OP_FIELD && t->source->fields[node->slot].origin)
+        kpid_fault_advise(&t->loader->faults, "columns of look-ups are texts; declare it under `fields:` of the "
+                                              "look-up: %s: number",
+                          strchr(t->source->fields[node->slot].name, '.') + 1);
+    else if (kind == BOOLEAN)
         kpid_fault_advise(&t->loader->faults, "write a comparison, such as type == \"order.created\"");
     else if (kind == NUMBER)
         kpid_fault_advise(&t->loader->faults,

@@ -23,6 +23,8 @@ static void field_print(const struct kpid_field *field, struct kpid_buf *out)
                     field->round);
     for (size_t i = 0; i < field->n_path; i++)
         kpid_buf_printf(out, " %s", field->path[i]);
+    if (field->origin)
+        kpid_buf_printf(out, " %s", field->origin);
     kpid_buf_add_char(out, '\n');
 }
 
@@ -132,6 +134,13 @@ static void kpi_print(const struct kpid_kpi *kpi, struct kpid_buf *out)
         kpid_buf_printf(out, "rule %" PRIx64 "\n", kpi->rules[i].hash);
 }
 
+static void lookup_print(const struct kpid_lookup *lookup, struct kpid_buf *out)
+{
+    kpid_buf_printf(out, "lookup %s %s %s %s %s\n", lookup->name, lookup->file ? lookup->file : "",
+                    lookup->key ? lookup->key : "", lookup->pattern ? lookup->pattern : "",
+                    lookup->missing ? lookup->missing : "");
+}
+
 void kpid_model_hash(struct kpid_model *model)
 {
     struct kpid_buf text = KPID_BUF_INIT;
@@ -153,6 +162,8 @@ void kpid_model_hash(struct kpid_model *model)
         kpid_buf_printf(&text, "measure %s %" PRIx64 "\n", model->measures[i].name, model->measures[i].hash);
     for (size_t i = 0; i < model->n_kpis; i++)
         kpi_print(&model->kpis[i], &text);
+    for (size_t i = 0; i < model->n_lookups; i++)
+        lookup_print(&model->lookups[i], &text);
     model->hash = text_hash(&text);
     kpid_buf_release(&text);
 }

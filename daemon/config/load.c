@@ -1,4 +1,4 @@
-/* The order in which a configuration is read: settings, sources, calendars, measures, KPIs, plan. All faults are
+/* The order in which a configuration is read: settings, look-ups, sources, calendars, measures, KPIs, plan. All faults are
  * collected; a model is given out only without any. */
 #include "kpid/config.h"
 
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "expression.h"
+#include "lookup.h"
 #include "worktime.h"
 
 #define FILE_MAX_BYTES (UINT64_C(16) << 20)
@@ -34,6 +35,7 @@ static void root_load(struct kpid_loader *loader)
     if (root && (kpid_yaml_is_null(root) || !kpid_want_map(loader, root, "the configuration")))
         root = NULL;
     kpid_settings_load(loader, root);
+    kpid_lookups_config(loader, kpid_yaml_get(root, "lookups"));
     kpid_sources_load(loader, kpid_yaml_get(root, "sources"));
     kpid_calendars_load(loader, kpid_yaml_get(root, "calendars"));
     kpid_measures_load(loader, kpid_yaml_get(root, "measures"));
@@ -41,6 +43,7 @@ static void root_load(struct kpid_loader *loader)
     if (loader->faults.n_errors + loader->n_other_faults > 0)
         return;
     usage_check(loader, kpid_yaml_get(root, "measures"));
+    kpid_joins_usage(loader, root);
     kpid_model_plan(loader);
     if (loader->faults.n_errors == 0)
         kpid_model_hash(loader->model);

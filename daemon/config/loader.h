@@ -78,6 +78,11 @@ void kpid_rules_load(struct kpid_loader *loader, uint32_t kpi, struct kpid_yaml 
 /* Slot of a field of the source by name; makes it with path = its dotted parts when it is not there. -1: too
  * many fields (a fault at `place`). */
 int kpid_source_field(struct kpid_loader *loader, uint32_t source, const char *name, struct kpid_place place);
+/* Adds a field; path NULL: a join fills it. `declared`: its type is not inferred. Borrowed until the next one. */
+struct kpid_field *kpid_source_field_add(struct kpid_loader *loader, uint32_t source, const char *name,
+                                         const char *path, bool declared);
+/* A fault unless the text begins as the address of a Redis does. */
+void kpid_redis_url_check(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, const char *url);
 /* The number of a type's name. */
 uint32_t kpid_source_type(struct kpid_source *source, const char *name);
 /* The zone of a name, loaded once; NULL: a fault at node. */

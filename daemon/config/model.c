@@ -29,9 +29,30 @@ static void source_release(struct kpid_source *source)
     pairs_free(source->type_map, source->n_type_map);
     for (size_t i = 0; i < source->n_fields; i++) {
         free(source->fields[i].name);
+        free(source->fields[i].origin);
         strings_free(source->fields[i].path, source->fields[i].n_path);
     }
     free(source->fields);
+    for (size_t i = 0; i < source->n_joins; i++) {
+        free(source->joins[i].name);
+        free(source->joins[i].fields);
+    }
+    free(source->joins);
+}
+
+static void lookup_release(struct kpid_lookup *lookup)
+{
+    free(lookup->name);
+    free(lookup->file);
+    free(lookup->key);
+    free(lookup->pattern);
+    free(lookup->url);
+    free(lookup->missing);
+    for (size_t i = 0; i < lookup->n_columns; i++) {
+        free(lookup->columns[i].name);
+        free(lookup->columns[i].title);
+    }
+    free(lookup->columns);
 }
 
 static void plan_release(struct kpid_source_plan *plan, size_t n_types)
@@ -117,6 +138,9 @@ void kpid_model_free(struct kpid_model *model)
     for (size_t i = 0; i < model->n_sources; i++)
         source_release(&model->sources[i]);
     free(model->sources);
+    for (size_t i = 0; i < model->n_lookups; i++)
+        lookup_release(&model->lookups[i]);
+    free(model->lookups);
     for (size_t i = 0; i < model->n_measures; i++)
         measure_release(&model->measures[i]);
     free(model->measures);

@@ -93,13 +93,11 @@ static void listen_check(struct kpid_loader *loader, const struct kpid_yaml *htt
     }
 }
 
-static void url_check(struct kpid_loader *loader, const struct kpid_yaml *redis)
+void kpid_redis_url_check(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, const char *url)
 {
-    const struct kpid_yaml *node = kpid_yaml_get(redis, "url");
-    const char *url = loader->model->settings.redis.url;
-    if (!node || !url || !*url || strncmp(url, "redis://", 8) == 0 || strncmp(url, "unix:", 5) == 0)
+    if (!*url || strncmp(url, "redis://", 8) == 0 || strncmp(url, "unix:", 5) == 0)
         return;
-    kpid_fault_add(&loader->faults, node->place, "redis.url begins neither with redis:// nor with unix:");
+    kpid_fault_add(&loader->faults, node->place, "%s begins neither with redis:// nor with unix:", what);
     kpid_fault_advise(&loader->faults, "write redis://[user:password@]host:port[/db] or unix:/path");
 }
 
@@ -130,7 +128,9 @@ void kpid_settings_load(struct kpid_loader *loader, struct kpid_yaml *root)
                 &settings->publish.snapshots_encoding);
     output_load(loader, publish, "alerts", &settings->publish.alerts, &settings->publish.alerts_encoding);
     listen_check(loader, http);
-    url_check(loader, redis);
+    const struct kpid_yaml *url = kpid_yaml_get(redis, "url");
+    if (url && settings->redis.url)
+        kpid_redis_url_check(loader, url, "redis.url", settings->redis.url);
 
     const struct kpid_yaml *zone = kpid_yaml_get(root, "zone");
     const struct kpid_zone *named = zone ? kpid_zone_want(loader, zone) : NULL;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lookup.h"
 #include "settings.h"
 #include "text.h"
 
@@ -36,8 +37,8 @@ static bool path_want(struct kpid_loader *loader, const struct kpid_yaml *node, 
     return false;
 }
 
-static struct kpid_field *field_add(struct kpid_loader *loader, uint32_t source, const char *name,
-                                    const char *path, bool declared)
+struct kpid_field *kpid_source_field_add(struct kpid_loader *loader, uint32_t source, const char *name,
+                                         const char *path, bool declared)
 {
     struct kpid_source *s = &loader->model->sources[source];
     size_t n = s->n_fields + 1;
@@ -45,7 +46,8 @@ static struct kpid_field *field_add(struct kpid_loader *loader, uint32_t source,
     loader->declared[source] = kpid_realloc(loader->declared[source], n * sizeof(bool));
     struct kpid_field *field = &s->fields[s->n_fields];
     *field = (struct kpid_field){.name = kpid_strdup(name), .kind = KPID_FIELD_ANY, .scale = SCALE_DEFAULT};
-    field->path = kpid_path_split(path, &field->n_path);
+    if (path)
+        field->path = kpid_path_split(path, &field->n_path);
     loader->declared[source][s->n_fields++] = declared;
     return field;
 }
@@ -53,6 +55,7 @@ static struct kpid_field *field_add(struct kpid_loader *loader, uint32_t source,
 int kpid_source_field(struct kpid_loader *loader, uint32_t source, const char *name, struct kpid_place place)
 {
     const struct kpid_source *s = &loader->model->sources[source];
+    int joined;
     for (size_t i = 0; i < s->n_fields; i++)
         if (strcmp(s->fields[i].name, name) == 0)
             return (int)i;
@@ -62,7 +65,9 @@ int kpid_source_field(struct kpid_loader *loader, uint32_t source, const char *n
         kpid_fault_advise(&loader->faults, "use fewer fields in its measures, or declare a second source");
         return -1;
     }
-    field_add(loader, source, name, name, false);
+    if (kpid_join_field(loader, source, name, place, &joined))
+        return joined;
+    kpid_source_field_add(loader, source, name, name, false);
     return (int)s->n_fields - 1;
 }
 
@@ -146,7 +151,7 @@ static void envelope_load(struct kpid_loader *loader, uint32_t source, const str
         }
         bool good = path && path_want(loader, path, envelope[i].key);
         struct kpid_field *field =
-            field_add(loader, source, envelope[i].name, good ? path->text : envelope[i].name, true);
+            kpid_source_field_add(loader, source, envelope[i].name, good ? path->text : envelope[i].name, true);
         if (i == KPID_SLOT_TS) {
             field->kind = KPID_FIELD_TIME;
             field->time_format = format;
@@ -228,7 +233,7 @@ static void field_load(struct kpid_loader *loader, uint32_t source, const struct
     const struct kpid_yaml *path = node->kind == KPID_YAML_MAP ? kpid_yaml_get(node, "path") : node;
     bool good = path && path_want(loader, path, key->text);
     bool declared = node->kind == KPID_YAML_MAP && kpid_yaml_get(node, "type");
-    struct kpid_field *field = field_add(loader, source, key->text, good ? path->text : key->text, declared);
+    struct kpid_field *field = kpid_source_field_add(loader, source, key->text, good ? path->text : key->text, declared);
     if (node->kind == KPID_YAML_MAP)
         field_options(loader, field, node);
 }
@@ -294,6 +299,7 @@ static void source_load(struct kpid_loader *loader, uint32_t index, const struct
     if (fields && !kpid_yaml_is_null(fields) && kpid_want_map(loader, fields, "fields"))
         for (size_t i = 0; i < fields->n; i++)
             field_load(loader, index, fields->keys[i], fields->items[i]);
+    kpid_joins_load(loader, index, kpid_yaml_get(map, "join"));
     limits_check(loader, source, map);
 }
 

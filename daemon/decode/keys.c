@@ -2,7 +2,6 @@
 
 #include "kpid/buf.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 static int32_t child_add(struct kpid_keys *keys, int32_t parent, const char *key)
@@ -53,7 +52,10 @@ void kpid_keys_init(struct kpid_keys *keys, const struct kpid_source *source)
     keys->nodes[0].place = -1;
     for (size_t i = 0; i < source->n_fields; i++) {
         const struct kpid_field *field = &source->fields[i];
-        assert(field->n_path > 0);
+        if (field->n_path == 0) { /* a join fills it: a token that no key sets */
+            keys->fields[i] = (struct kpid_key_field){ .place = (int32_t)keys->n_tokens++, .literal = -1 };
+            continue;
+        }
         bool text = field->kind == KPID_FIELD_STRING || i == KPID_SLOT_ID;
         int32_t node = 0;
         for (size_t j = 0; j < field->n_path; j++)

@@ -1,7 +1,8 @@
 /*
  * The paths of a source's fields as a trie of keys. A node that some field ends at has a place in the array
  * of tokens that the readers fill. A field with a nested path has a second place under the root, for a
- * message that has the dotted path literally as a key ("a.b"): where that came, it wins.
+ * message that has the dotted path literally as a key ("a.b"): where that came, it wins. A field without a path is
+ * no part of the message and stays absent.
  */
 #ifndef KPID_DECODE_KEYS_H
 #define KPID_DECODE_KEYS_H

@@ -24,7 +24,8 @@ enum kpid_start { KPID_START_EARLIEST, KPID_START_LATEST };
 struct kpid_field {
     char *name;              /* as expressions name it */
     char **path;             /* keys from the root of the message, n_path of them */
-    size_t n_path;
+    size_t n_path;           /* 0: no part of the message, a join fills it */
+    char *origin;            /* of a joined field: its look-up, column and key, in words; else NULL */
     uint8_t kind;            /* enum kpid_field_kind */
     uint8_t time_format;     /* enum kpid_time_format, for times */
     uint8_t scale;           /* of numbers; times 0 */
@@ -33,6 +34,15 @@ struct kpid_field {
 
 struct kpid_pair {
     char *key, *value;
+};
+
+/* A look-up that a source's events are joined with by one of their fields. */
+struct kpid_join {
+    char *name;              /* what stands before the dot in names of its fields */
+    uint32_t lookup;
+    uint16_t key;            /* slot of the event's field */
+    struct kpid_joined { uint16_t slot, column; } *fields; /* those that expressions and groups name */
+    size_t n_fields;
 };
 
 struct kpid_source {
@@ -47,6 +57,8 @@ struct kpid_source {
     size_t n_types;
     struct kpid_pair *type_map; /* their word -> ours */
     size_t n_type_map;
+    struct kpid_join *joins;
+    size_t n_joins;
     int64_t out_of_order_ms, allowed_lateness_ms, idle_timeout_ms, max_future_ms;
     int64_t max_skew_ms;     /* KPID_FOREVER: off */
     int64_t dedup_horizon_ms;
@@ -54,7 +66,41 @@ struct kpid_source {
     int64_t silent_after_ms, stale_after_ms, max_age_ms, group_ttl_ms;
     uint32_t max_groups;
     size_t max_state_bytes, max_outbox, max_string_bytes;
+    size_t max_waiting_bytes; /* events of a shard that wait for look-ups */
     uint64_t max_pending;    /* boundaries */
+};
+
+/* ---- look-ups ----------------------------------------------------------------------------------------------- */
+
+enum kpid_lookup_kind { KPID_LOOKUP_FILE, KPID_LOOKUP_REDIS };
+enum kpid_when_down { KPID_DOWN_WAIT, KPID_DOWN_ABSENT };
+
+/* A column that some source uses, or that is declared. */
+struct kpid_column {
+    char *name;              /* as expressions name it */
+    char *title;             /* in the file's header, or field of the hash */
+    uint8_t kind;            /* enum kpid_field_kind: STRING, NUMBER, TIME or BOOL */
+    uint8_t scale;           /* of numbers */
+    uint32_t line, column;   /* in the configuration, of its declaration or first use: for faults of the file */
+};
+
+struct kpid_lookup {
+    char *name;
+    uint8_t kind;            /* enum kpid_lookup_kind */
+    char *file;              /* FILE: its path, a relative one already joined to the configuration's folder */
+    char *key;               /* FILE: the column of keys */
+    char *pattern;           /* REDIS: key of a hash, {} stands for the event's key; without it one hash by key */
+    bool one_hash;           /* REDIS: the pattern has no {} */
+    char *url;               /* REDIS: NULL = the instance's */
+    struct kpid_column *columns;
+    size_t n_columns;
+    char *missing;           /* what text columns hold where there is nothing; NULL: they are absent */
+    int64_t refresh_ms, refresh_missing_ms, timeout_ms;
+    uint8_t when_down;       /* enum kpid_when_down */
+    uint32_t max_keys;       /* REDIS: cached */
+    uint64_t max_rows;       /* FILE */
+    size_t max_bytes;        /* of the file, or of what is cached */
+    uint32_t line, at;       /* in the configuration: where it is declared */
 };
 
 /* ---- windows ------------------------------------------------------------------------------------------------ */
@@ -240,6 +286,8 @@ struct kpid_model {
     size_t n_zones;
     struct kpid_worktime **calendars;            /* working calendars that clocks name */
     size_t n_calendars;
+    struct kpid_lookup *lookups;
+    size_t n_lookups;
     struct kpid_source *sources;
     struct kpid_source_plan *plans; /* one per source */
     size_t n_sources;
