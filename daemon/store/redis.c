@@ -83,6 +83,7 @@ struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_re
     redis->url = url;
     redis->timeout_ms = options->timeout_ms;
     redis->allow_eviction = options->allow_eviction;
+    redis->only_reads = options->only_reads;
     if (events)
         redis->events = *events;
     redis->ctx = ctx;

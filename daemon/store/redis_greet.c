@@ -1,7 +1,7 @@
 /*
  * What is said at each connect, in one go: AUTH, SELECT, PING (which tells LOADING and NOAUTH), INFO
- * replication, INFO memory. A replica is refused, and so is a maxmemory-policy that may evict keys without a
- * TTL, which is what shards and alerts are. Where INFO is not permitted, or says nothing of the policy,
+ * replication, INFO memory. A replica is refused to who writes, and so is a maxmemory-policy that may evict keys
+ * without a TTL, which is what shards and alerts are. Where INFO is not permitted, or says nothing of the policy,
  * CONFIG GET is asked; where that is not permitted either, the connection is accepted with a warning.
  */
 #include "redis_internal.h"
@@ -57,7 +57,7 @@ static void on_replication(void *ctx, const struct kpid_reply *reply)
     struct kpid_redis *redis = greeted(ctx, reply);
     size_t len;
     const char *role = redis ? find_info(reply, "role", &len) : NULL;
-    if (role && len == 5 && memcmp(role, "slave", 5) == 0)
+    if (role && !redis->only_reads && len == 5 && memcmp(role, "slave", 5) == 0)
         kpid_redis_lose(redis, "this Redis is a read-only replica", true);
 }
 

@@ -46,6 +46,7 @@ struct kpid_redis {
     struct event_base *base;
     struct kpid_redis_url url;
     int64_t timeout_ms;
+    bool only_reads;
     bool allow_eviction;
     struct kpid_redis_events events;
     void *ctx;

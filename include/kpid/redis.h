@@ -17,6 +17,7 @@ struct kpid_redis_options {
     const char *url;          /* redis://[user:password@]host:port[/db] or unix:/path */
     int64_t timeout_ms;       /* a reply that takes longer, with nothing heard meanwhile, drops the connection; 0: never */
     bool allow_eviction;      /* else maxmemory-policy allkeys-* is refused: down(why) */
+    bool only_reads;          /* a replica will do */
 };
 
 struct kpid_redis_events {

@@ -43,7 +43,7 @@ static inline void rig_start(struct rig *rig, int64_t timeout_ms)
     redis_server_start(&rig->server, NULL);
     rig->base = event_base_new();
     struct kpid_buf error = KPID_BUF_INIT;
-    struct kpid_redis_options options = {rig->server.url, timeout_ms, false};
+    struct kpid_redis_options options = {rig->server.url, timeout_ms, false, false};
     rig->redis = kpid_redis_open(rig->base, &options, &events, rig, &error);
     cr_assert(rig->redis, "%s", error.data);
     LOOP_UNTIL(rig->base, kpid_redis_up(rig->redis));

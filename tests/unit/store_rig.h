@@ -24,7 +24,7 @@ struct rig {
 TEST_FUNCTION void owner_open(struct rig *rig, struct owner *owner, int64_t timeout_ms)
 {
     struct kpid_buf error = KPID_BUF_INIT;
-    struct kpid_redis_options options = {rig->server.url, timeout_ms, false};
+    struct kpid_redis_options options = {rig->server.url, timeout_ms, false, false};
     struct kpid_store_name name = {"kpi", "c:1", "g", "{s}", 3};
     memset(owner, 0, sizeof(*owner));
     owner->redis = kpid_redis_open(rig->base, &options, NULL, NULL, &error);

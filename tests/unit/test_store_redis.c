@@ -26,7 +26,7 @@ static void open_with(struct seen *seen, const char *url, int64_t timeout_ms, bo
 {
     static const struct kpid_redis_events EVENTS = {on_up, on_down};
     struct kpid_buf error = KPID_BUF_INIT;
-    struct kpid_redis_options options = {url, timeout_ms, allow_eviction};
+    struct kpid_redis_options options = {url, timeout_ms, allow_eviction, false};
     memset(seen, 0, sizeof(*seen));
     seen->base = event_base_new();
     seen->redis = kpid_redis_open(seen->base, &options, &EVENTS, seen, &error);
