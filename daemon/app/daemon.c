@@ -69,18 +69,16 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     kpid_round_tick(ctx);
 }
 
-static void on_serve(evutil_socket_t fd, short what, void *ctx)
+static void clocks_read(struct daemon *d)
 {
-    struct daemon *d = ctx;
-
-    (void)fd;
-    (void)what;
-    if (!d->consumer || d->stopping)
-        return;
-    uint64_t before = d->taken;
     d->wall_ms = d->model->settings.clock == KPID_CLOCK_EVENTS ? KPID_NEVER : kpid_now_wall();
-    kpid_consumer_serve(d->consumer, SERVE_BUDGET);
-    if (d->taken == before)
+    d->mono_ms = kpid_now_mono();
+}
+
+/* Back-pressure, if anything was taken. */
+static void after_taking(struct daemon *d, uint64_t taken_before)
+{
+    if (d->taken == taken_before)
         return;
     for (uint32_t s = 0; s < d->model->n_sources; s++) {
         if (!d->sources[s].was_read)
@@ -92,6 +90,48 @@ static void on_serve(evutil_socket_t fd, short what, void *ctx)
     }
     if (d->uncommitted >= d->model->settings.redis.max_uncommitted)
         kpid_hold_update(d);
+}
+
+static void on_serve(evutil_socket_t fd, short what, void *ctx)
+{
+    struct daemon *d = ctx;
+
+    (void)fd;
+    (void)what;
+    if (!d->consumer || d->stopping)
+        return;
+    uint64_t before = d->taken;
+    clocks_read(d);
+    kpid_consumer_serve(d->consumer, SERVE_BUDGET);
+    after_taking(d, before);
+}
+
+/* Answers of look-ups are there, or events wait that may go on. */
+static void on_drain(evutil_socket_t fd, short what, void *ctx)
+{
+    struct daemon *d = ctx;
+    uint64_t before = d->taken;
+
+    (void)fd;
+    (void)what;
+    clocks_read(d);
+    kpid_wait_drain(d);
+    after_taking(d, before);
+}
+
+static void on_answered(void *ctx)
+{
+    on_drain(-1, 0, ctx);
+}
+
+static void on_told(void *ctx, enum kpid_told kind, const char *text)
+{
+    struct daemon *d = ctx;
+
+    if (kind == KPID_TOLD_REPEATED)
+        kpid_complain(d, &d->lookup, "%s", text);
+    else
+        kpid_log(d, kind == KPID_TOLD_FAULT ? KPID_LOG_WARNING : KPID_LOG_NOTICE, "%s", text);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *ctx)
@@ -108,15 +148,19 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     struct kpid_buf faults = KPID_BUF_INIT;
     size_t n = 0;
     struct kpid_model *next = kpid_config_load(d->path, NULL, &faults, &n);
-    if (!next) {
+    struct kpid_lookups *lookups = next ? kpid_lookups_load(next, &faults, &n) : NULL;
+    if (!lookups) {
+        kpid_model_free(next);
         d->n.reload_faults++;
         kpid_log(d, KPID_LOG_ERROR, "reload refused, the old configuration stays: %zu faults\n%s", n,
                  faults.data ? faults.data : "");
     } else if (d->stopping) {
+        kpid_lookups_free(lookups);
         kpid_model_free(next);
     } else {
         kpid_log(d, KPID_LOG_NOTICE, "reload: %s", d->path);
         d->next_model = next;
+        d->next_lookups = lookups;
         kpid_daemon_stop(d, true);
     }
     kpid_buf_release(&faults);
@@ -179,23 +223,31 @@ static bool open_events(struct daemon *d)
 
     d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
     d->serve = event_new(d->base, -1, 0, on_serve, d);
+    d->drain = event_new(d->base, -1, 0, on_drain, d);
     d->deadline = evtimer_new(d->base, on_deadline, d);
     for (size_t i = 0; i < KPID_COUNT_OF(signals); i++) {
         d->terms[i] = evsignal_new(d->base, signals[i], on_signal, d);
         if (!d->terms[i] || evsignal_add(d->terms[i], NULL))
             return false;
     }
-    return d->tick && d->serve && d->deadline && !event_add(d->tick, &tick);
+    return d->tick && d->serve && d->drain && d->deadline && !event_add(d->tick, &tick);
 }
 
 static bool open_redis(struct daemon *d, struct kpid_buf *error)
 {
     static const struct kpid_redis_events events = { on_redis_up, on_redis_down };
     struct kpid_redis_options options = { d->model->settings.redis.url, d->model->settings.redis.timeout_ms,
-                                          d->model->settings.redis.allow_eviction };
+                                          d->model->settings.redis.allow_eviction, false };
 
     d->redis = kpid_redis_open(d->base, &options, &events, d, error);
     return d->redis != NULL;
+}
+
+static bool open_lookups(struct daemon *d, struct kpid_buf *error)
+{
+    static const struct kpid_lookups_events events = { on_answered, on_told };
+
+    return kpid_lookups_open(d->lookups, d->base, NULL, &events, d, error);
 }
 
 static bool open_consumer(struct daemon *d, struct kpid_buf *error)
@@ -234,6 +286,8 @@ bool kpid_daemon_open(struct daemon *d)
     }
     if (!open_redis(d, &error))
         return fail(d, "redis", &error);
+    if (!open_lookups(d, &error))
+        return fail(d, "look-ups", &error);
     d->publisher = kpid_publisher_new(d->base, d->redis, d->model);
     if (wants_producer(model)) {
         d->producer = kpid_producer_open(d->model, d->base, &error);
@@ -269,6 +323,7 @@ void kpid_daemon_close(struct daemon *d)
         kpid_producer_close(d->producer);
     if (d->redis)
         kpid_redis_close(d->redis);
+    kpid_lookups_free(d->lookups);
     for (size_t s = 0; d->sources && s < d->model->n_sources; s++) {
         free(d->sources[s].slots);
         free(d->sources[s].active);
@@ -283,6 +338,8 @@ void kpid_daemon_close(struct daemon *d)
         event_free(d->tick);
     if (d->serve)
         event_free(d->serve);
+    if (d->drain)
+        event_free(d->drain);
     if (d->deadline)
         event_free(d->deadline);
     if (d->base)

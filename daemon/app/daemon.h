@@ -7,6 +7,7 @@
 #include "kpid/decode.h"
 #include "kpid/evaluator.h"
 #include "kpid/http.h"
+#include "kpid/lookup.h"
 #include "kpid/publish.h"
 #include "kpid/shard.h"
 #include "kpid/store.h"
@@ -29,6 +30,15 @@ enum slot_state { SLOT_FREE, SLOT_WAITING /* for Redis or a retry */, SLOT_ACQUI
 
 struct daemon;
 
+/* Events of a shard that wait for look-ups, in the order in which they came. */
+struct waiting_event;
+struct wait_queue {
+    struct waiting_event *first, *last;
+    struct waiting_event *to_ask; /* the first whose look-ups were not asked for; NULL: none */
+    size_t n, bytes;
+    bool full;
+};
+
 /* A shard that Kafka assigned to this instance. */
 struct slot_owner {
     struct daemon *daemon;
@@ -41,7 +51,9 @@ struct slot_owner {
     uint64_t cut_done;         /* last cut that is acknowledged */
     uint64_t cut_sent;
     int64_t retry_ms, retry_after_ms;
-    bool *held;                /* per topic */
+    bool *held;                /* per topic: as the consumer was told */
+    bool *ahead;               /* per topic: to be held, beside a queue that is full */
+    struct wait_queue waiting;
     bool *idle;                /* per topic, of this tick */
 };
 
@@ -87,7 +99,7 @@ struct daemon {
     int log_level;
     struct kpid_model *model;
     struct event_base *base;
-    struct event *tick, *serve, *terms[3], *deadline;
+    struct event *tick, *serve, *drain, *terms[3], *deadline;
     struct kpid_redis *redis;
     struct kpid_consumer *consumer;
     struct kpid_publisher *publisher;
@@ -96,6 +108,8 @@ struct daemon {
     struct kpid_evaluator *loading;        /* while its states come from Redis */
     struct kpid_evaluator_source *views;
     struct kpid_http *http;
+    struct kpid_lookups *lookups;
+    size_t n_waiting;                      /* events that wait for look-ups */
     struct source_state *sources;
     bool publisher_ready, publisher_busy, consumer_opened;
     int64_t publisher_retry_ms;
@@ -104,7 +118,8 @@ struct daemon {
     size_t commits_out;
     bool more, evaluated, end_of_input, stopping, last_commit, reloading, finished, failed;
     struct kpid_model *next_model;         /* of a reload, until everything is closed */
-    int64_t publish_retry_ms, wall_ms, stop_by_ms;
+    struct kpid_lookups *next_lookups;
+    int64_t publish_retry_ms, wall_ms, mono_ms, stop_by_ms;
     uint64_t uncommitted, taken, refetched, last_watchdog_taken;
     int64_t last_progress_ms, last_round_ms, notified_ms;
     bool held_all;
@@ -114,7 +129,7 @@ struct daemon {
     struct letter_flight *flights;
     size_t n_flights;
     struct { uint64_t letters_sent, letters_lost, letters_failed, letters_waiting, reloads, reload_faults; } n;
-    struct kpid_complaint redis_down, fault, letters_silent;
+    struct kpid_complaint redis_down, fault, letters_silent, lookup;
 };
 
 /* log.c */
@@ -132,6 +147,13 @@ void kpid_daemon_finish(struct daemon *d);
 
 /* pipeline.c */
 void kpid_pipeline_record(void *ctx, const struct kpid_record *record);
+/* Takes a record of an active shard. False: a look-up is awaited, nothing was done. */
+bool kpid_pipeline_take(struct slot_owner *slot, const struct kpid_record *record) KPID_MUST_CHECK;
+
+/* wait.c */
+void kpid_wait_add(struct slot_owner *slot, const struct kpid_record *record); /* copies */
+void kpid_wait_drain(struct daemon *d);
+void kpid_wait_clear(struct slot_owner *slot);
 
 /* owner.c */
 void kpid_owner_assigned(void *ctx, uint32_t source, int32_t partition);
@@ -152,6 +174,7 @@ void kpid_time_of_source(struct daemon *d, uint32_t source);
 
 /* hold.c */
 void kpid_hold_update(struct daemon *d);
+void kpid_hold_apply(struct slot_owner *slot);
 void kpid_hold_skew(struct daemon *d, uint32_t source);
 
 /* letters.c */
@@ -162,6 +185,9 @@ void kpid_letters_close(struct daemon *d);
 /* status.c */
 bool kpid_status_open(struct daemon *d, struct kpid_buf *error);
 void kpid_status_tell(struct daemon *d);
+/* status_lookup.c: metrics, and what is wrong in words that go on a line (", look-up agents down"). */
+void kpid_status_lookups(const struct daemon *d, struct kpid_buf *body);
+void kpid_status_lookups_line(const struct daemon *d, char *text, size_t size);
 int64_t kpid_status_lag(const struct daemon *d, bool *ret_known);
 
 #endif

@@ -1,12 +1,17 @@
 /* Back-pressure: which topic-partitions are not read for the moment, and why. */
 #include "daemon.h"
 
-static void set_hold(struct daemon *d, struct slot_owner *slot, uint32_t topic, bool hold)
+void kpid_hold_apply(struct slot_owner *slot)
 {
-    if (slot->held[topic] == hold)
-        return;
-    slot->held[topic] = hold;
-    kpid_consumer_hold(d->consumer, slot->source, topic, slot->partition, hold);
+    struct daemon *d = slot->daemon;
+
+    for (uint32_t t = 0; t < d->model->sources[slot->source].n_topics; t++) {
+        bool hold = slot->ahead[t] || slot->waiting.full;
+        if (slot->held[t] == hold)
+            continue;
+        slot->held[t] = hold;
+        kpid_consumer_hold(d->consumer, slot->source, t, slot->partition, hold);
+    }
 }
 
 /* The lowest highest-event-time of topic-partitions that are behind and not at their end; KPID_FOREVER: none. */
@@ -22,7 +27,8 @@ static int64_t slowest_of(struct daemon *d, uint32_t s)
             int64_t highest = kpid_shard_highest(slot->shard, t);
             if (highest == KPID_NEVER || highest >= slowest)
                 continue;
-            if (kpid_consumer_status(d->consumer, s, t, p, now, &status) && (status.at_end || status.lag == 0))
+            if (!slot->waiting.n && kpid_consumer_status(d->consumer, s, t, p, now, &status) &&
+                (status.at_end || status.lag == 0))
                 continue;
             slowest = highest;
         }
@@ -44,8 +50,9 @@ void kpid_hold_skew(struct daemon *d, uint32_t s)
         for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++) {
             int64_t highest = kpid_shard_highest(slot->shard, t);
             bool ahead = slowest != KPID_FOREVER && highest != KPID_NEVER && highest > slowest + max_skew;
-            set_hold(d, slot, t, full || ahead);
+            slot->ahead[t] = full || ahead;
         }
+        kpid_hold_apply(slot);
     }
 }
 

@@ -66,11 +66,19 @@ int main(int argc, char **argv)
         fprintf(stderr, "kpid: %s: %zu fault%s\n", path, n, n == 1 ? "" : "s");
         return 3;
     }
+    struct kpid_lookups *lookups = kpid_lookups_load(model, &faults, &n);
+    if (!lookups) {
+        fprintf(stderr, "%s\nkpid: %s: %zu fault%s in its look-ups\n", faults.data, path, n, n == 1 ? "" : "s");
+        kpid_buf_release(&faults);
+        kpid_model_free(model);
+        return 3;
+    }
     if (check) {
         printf("%s: ok: %zu sources, %zu measures, %zu KPIs\n", path, model->n_sources, model->n_measures,
                model->n_kpis);
+        kpid_lookups_free(lookups);
         kpid_model_free(model);
         return 0;
     }
-    return kpid_daemon_run(path, model);
+    return kpid_daemon_run(path, model, lookups);
 }

@@ -20,6 +20,9 @@ static void start_reading(struct slot_owner *slot)
             offsets[t] = source->start == KPID_START_LATEST ? KPID_OFFSET_END : KPID_OFFSET_BEGINNING;
     }
     slot->state = SLOT_ACTIVE;
+    kpid_wait_clear(slot);
+    for (uint32_t t = 0; t < source->n_topics; t++)
+        slot->held[t] = slot->ahead[t] = false; /* starting releases them */
     kpid_consumer_start(d->consumer, slot->source, slot->partition, offsets);
     free(offsets);
 }
@@ -108,6 +111,7 @@ void kpid_owner_assigned(void *ctx, uint32_t source, int32_t partition)
     struct slot_owner *slot = kpid_zalloc(1, sizeof(*slot));
     *slot = (struct slot_owner){ .daemon = d, .source = source, .partition = partition, .state = SLOT_WAITING };
     slot->held = kpid_zalloc(n_topics, sizeof(*slot->held));
+    slot->ahead = kpid_zalloc(n_topics, sizeof(*slot->ahead));
     slot->idle = kpid_zalloc(n_topics, sizeof(*slot->idle));
     state->slots[partition] = slot;
     acquire(slot);
@@ -120,9 +124,11 @@ void kpid_owner_free(struct slot_owner *slot)
     slot->daemon->sources[slot->source].slots[slot->partition] = NULL;
     if (slot->committing && slot->daemon->commits_out)
         slot->daemon->commits_out--;
+    kpid_wait_clear(slot);
     kpid_store_free(slot->store);
     kpid_shard_free(slot->shard);
     free(slot->held);
+    free(slot->ahead);
     free(slot->idle);
     free(slot);
 }
@@ -175,6 +181,7 @@ static void lose(struct slot_owner *slot)
     kpid_log(d, KPID_LOG_ERROR, "shard %s/%d has another owner: %s; dropping its memory and acquiring again",
              d->model->sources[slot->source].name, slot->partition, kpid_store_error(slot->store));
     kpid_consumer_let_go(d->consumer, slot->source, slot->partition);
+    kpid_wait_clear(slot);
     kpid_shard_free(slot->shard);
     slot->shard = NULL;
     retry_later(slot);

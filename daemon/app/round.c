@@ -239,6 +239,9 @@ void kpid_round_tick(struct daemon *d)
     kpid_owner_retry(d);
     kpid_round_publisher(d);
     kpid_hold_update(d);
+    kpid_lookups_tick(d->lookups);
+    if (d->n_waiting)
+        event_active(d->drain, EV_TIMEOUT, 0);
     kpid_status_tell(d);
     if (d->stopping && (!kpid_redis_up(d->redis) || now >= d->stop_by_ms)) {
         kpid_daemon_finish(d);

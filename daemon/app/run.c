@@ -9,20 +9,21 @@
 static void carry_over(struct daemon *d)
 {
     struct daemon next = { .magic = KPID_DAEMON_MAGIC, .path = d->path, .log_level = d->log_level,
-                           .model = d->next_model, .n = d->n, .taken = d->taken, .refetched = d->refetched };
+                           .model = d->next_model, .lookups = d->next_lookups, .n = d->n, .taken = d->taken, .refetched = d->refetched };
 
     next.n.reloads++;
     kpid_model_free(d->model);
     *d = next;
 }
 
-int kpid_daemon_run(const char *path, struct kpid_model *model)
+int kpid_daemon_run(const char *path, struct kpid_model *model, struct kpid_lookups *lookups)
 {
     struct daemon *d = kpid_zalloc(1, sizeof(*d));
     int code = 1;
 
     signal(SIGPIPE, SIG_IGN);
-    *d = (struct daemon){ .magic = KPID_DAEMON_MAGIC, .path = path, .log_level = KPID_LOG_INFO, .model = model };
+    *d = (struct daemon){ .magic = KPID_DAEMON_MAGIC, .path = path, .log_level = KPID_LOG_INFO, .model = model,
+                          .lookups = lookups };
     for (;;) {
         bool opened = kpid_daemon_open(d);
         if (opened)
@@ -34,6 +35,7 @@ int kpid_daemon_run(const char *path, struct kpid_model *model)
             break;
         carry_over(d);
     }
+    kpid_lookups_free(d->next_lookups);
     kpid_model_free(d->model);
     kpid_model_free(d->next_model);
     free(d);

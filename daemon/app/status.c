@@ -19,7 +19,7 @@ int64_t kpid_status_lag(const struct daemon *d, bool *ret_known)
                 else
                     lag += status.lag;
             }
-    return lag;
+    return lag + (int64_t)d->n_waiting;
 }
 
 static size_t count_shards(const struct daemon *d, size_t *ret_active)
@@ -147,6 +147,7 @@ static int metrics_page(void *ctx, struct kpid_buf *body, const char **ret_type)
     ledger_metrics(d, body);
     source_metrics(d, body);
     shard_metrics(d, body);
+    kpid_status_lookups(d, body);
     kpid_publisher_stats(d->publisher, &publish);
     if (d->evaluator)
         kpid_evaluator_stats(d->evaluator, &evaluated);
@@ -198,9 +199,12 @@ static int ready_page(void *ctx, struct kpid_buf *body, const char **ret_type)
     size_t active, shards = count_shards(d, &active);
     bool ready = kpid_redis_up(d->redis) && d->publisher_ready && shards && active == shards;
 
+    char lookups[256];
+
     (void)ret_type;
-    kpid_buf_printf(body, "%s: redis %s, shards %zu of %zu, publisher %s\n", ready ? "ready" : "not ready",
-                    kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->publisher_ready ? "yes" : "no");
+    kpid_status_lookups_line(d, lookups, sizeof(lookups));
+    kpid_buf_printf(body, "%s: redis %s, shards %zu of %zu, publisher %s%s\n", ready ? "ready" : "not ready",
+                    kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->publisher_ready ? "yes" : "no", lookups);
     return ready ? 200 : 503;
 }
 
@@ -224,7 +228,7 @@ static bool progressed(struct daemon *d, int64_t lag, bool lag_known)
 {
     bool moved = d->taken != d->last_watchdog_taken;
     bool nothing_to_do = lag_known && lag == 0;
-    bool waits_for_others = !kpid_redis_up(d->redis) || !lag_known || d->held_all;
+    bool waits_for_others = !kpid_redis_up(d->redis) || !lag_known || d->held_all || d->n_waiting;
 
     d->last_watchdog_taken = d->taken;
     return moved || nothing_to_do || waits_for_others;
@@ -240,12 +244,14 @@ void kpid_status_tell(struct daemon *d)
     d->notified_ms = now;
     int64_t lag = kpid_status_lag(d, &known);
     size_t active, shards = count_shards(d, &active);
+    char lookups[256];
+    kpid_status_lookups_line(d, lookups, sizeof(lookups));
     if (progressed(d, lag, known))
         sd_notify(0, "WATCHDOG=1");
     if (known)
-        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag %" PRId64 ", %" PRIu64 " events taken",
-                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, lag, d->taken);
+        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag %" PRId64 ", %" PRIu64 " events taken%s",
+                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, lag, d->taken, lookups);
     else
-        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag not known, %" PRIu64 " events taken",
-                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->taken);
+        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag not known, %" PRIu64 " events taken%s",
+                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->taken, lookups);
 }

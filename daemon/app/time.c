@@ -41,7 +41,8 @@ static void survey(struct daemon *d, uint32_t s, int64_t now_ms, bool *ret_end)
         source->active[source->n_active] = slot->shard;
         source->idle[source->n_active++] = slot->idle;
         for (uint32_t t = 0; t < def->n_topics; t++) {
-            slot->idle[t] = kpid_redis_up(d->redis) && !slot->held_commit && tp_idle(d, slot, t, now_ms);
+            slot->idle[t] = kpid_redis_up(d->redis) && !slot->held_commit && !slot->waiting.n &&
+                            tp_idle(d, slot, t, now_ms);
             *ret_end = *ret_end && slot->idle[t];
         }
     }

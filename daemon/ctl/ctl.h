@@ -3,6 +3,7 @@
 #define KPID_CTL_H
 
 #include "kpid/config.h"
+#include "kpid/lookup.h"
 #include "kpid/redis.h"
 
 struct ctl {
@@ -33,6 +34,18 @@ void ctl_remote_close(struct ctl_remote *remote);
 /* Returns false after saying why. `each` gets the reply, borrowed. Words are NUL-terminated, NULL ends them. */
 typedef void ctl_reply(void *ctx, const struct kpid_reply *reply);
 bool ctl_remote_ask(struct ctl_remote *remote, ctl_reply *each, void *ctx, ...) __attribute__((sentinel));
+
+/* tables.c: look-ups of the configuration. Both give an exit code, and say why when it is not CTL_OK. */
+struct ctl_tables;
+int ctl_tables_load(const struct ctl *ctl, struct kpid_lookups **ret); /* only what can be known without Redis */
+int ctl_tables_open(const struct ctl *ctl, struct ctl_tables **ret);
+void ctl_tables_close(struct ctl_tables *tables);
+/* Fills an event's joined fields; waits for answers. */
+void ctl_tables_join(struct ctl_tables *tables, uint32_t source, const struct kpid_event *event);
+
+/* joins.c: look-ups in what explain says, as lines and as a member of its JSON. */
+void ctl_joins_print(const struct kpid_model *model, const struct kpid_source *source);
+void ctl_joins_json(const struct kpid_model *model, const struct kpid_kpi *kpi, struct kpid_buf *out);
 
 /* json.c: a field of a flat look at an object's text; strings are unescaped as far as a terminal needs. NULL: absent.
  * Writes to `text`. */

@@ -7,6 +7,12 @@
 
 int ctl_check(struct ctl *ctl)
 {
+    struct kpid_lookups *lookups;
+    int code = ctl_tables_load(ctl, &lookups);
+
+    if (code != CTL_OK)
+        return code;
+    kpid_lookups_free(lookups);
     if (ctl->json)
         printf("{\"ok\":true,\"sources\":%zu,\"measures\":%zu,\"kpis\":%zu}\n", ctl->model->n_sources,
                ctl->model->n_measures, ctl->model->n_kpis);
@@ -79,6 +85,7 @@ static void print_measure(const struct kpid_model *model, const struct kpid_meas
     for (size_t t = 0; t < source->n_topics; t++)
         printf(" %s", source->topics[t]);
     printf(")%s%s\n", measure->where.n ? " where " : "", measure->where.n ? measure->where.text : "");
+    ctl_joins_print(model, source);
     print_rungs(measure);
     printf("    state: a cell is %zu bytes and its sketch; at most %.0f cells a group and shard, %u groups\n",
            measure->agg->cell_bytes, panes, source->max_groups);
@@ -114,7 +121,9 @@ static int explain_json(const struct ctl *ctl, const struct kpid_kpi *kpi)
                         ctl->model->settings.redis.prefix, kpi->name, kpi->windows[w].name);
         separator = ",";
     }
-    kpid_buf_add_str(&out, "]}");
+    kpid_buf_add_char(&out, ']');
+    ctl_joins_json(ctl->model, kpi, &out);
+    kpid_buf_add_char(&out, '}');
     puts(out.data);
     kpid_buf_release(&out);
     return CTL_OK;

@@ -56,7 +56,7 @@ struct ctl_remote *ctl_remote_open(const struct ctl *ctl)
 {
     static const struct kpid_redis_events events = { on_up, on_down };
     const char *url = ctl->redis_url ? ctl->redis_url : ctl->model->settings.redis.url;
-    struct kpid_redis_options options = { url, 3000, true };
+    struct kpid_redis_options options = { url, 3000, true, false };
     struct ctl_remote *remote = kpid_zalloc(1, sizeof(*remote));
     struct kpid_buf error = KPID_BUF_INIT;
     struct timeval within = { 3, 0 };

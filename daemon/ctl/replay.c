@@ -18,6 +18,7 @@
 struct replay {
     struct ctl *ctl;
     const struct kpid_model *model;
+    struct ctl_tables *tables;
     struct kpid_decoder **decoders;
     struct kpid_shard ***shards; /* by source, partition */
     struct kpid_evaluator_source *views;
@@ -93,6 +94,8 @@ static void take(void *ctx, const struct kpid_record *record)
     enum kpid_reason reason = kpid_decode(r->decoders[record->source], record->value, record->value_len, &event);
 
     r->records++;
+    if (reason == KPID_REASON_NONE && r->model->sources[record->source].n_joins)
+        ctl_tables_join(r->tables, record->source, &event);
     if (reason == KPID_REASON_NONE)
         kpid_shard_take(shard, record, &event, KPID_NEVER, &reason);
     else
@@ -246,6 +249,10 @@ int ctl_replay(struct ctl *ctl)
     struct replay r = { .ctl = ctl, .model = ctl->model };
     struct kpid_file_options options = { ctl->topic, ctl->partitions };
     struct kpid_buf error = KPID_BUF_INIT;
+    int code = ctl_tables_open(ctl, &r.tables);
+
+    if (code != CTL_OK)
+        return code;
     struct kpid_file *file = kpid_file_open(ctl->args[0], ctl->model, &options, &error);
     uint64_t read, total, skipped = 0;
     bool ok = file != NULL;
@@ -266,5 +273,6 @@ int ctl_replay(struct ctl *ctl)
     if (error.len)
         fprintf(stderr, "kpictl: %s: %s\n", ctl->args[0], error.data);
     kpid_buf_release(&error);
+    ctl_tables_close(r.tables);
     return ok ? CTL_OK : CTL_FAILED;
 }
