@@ -214,13 +214,32 @@ static void span_of(const struct kpid_evaluator *ev, uint32_t k, int64_t *ret_fi
     }
 }
 
-/* Where the last window with anything in it ends. */
-static int64_t input_end(const struct kpid_kpi *kpi, const struct kpid_window *window, int64_t last_ms)
+/* Whether time alone changes figures of the KPI: sessions end, attempts mature. */
+static bool goes_on(const struct kpid_model *model, const struct kpid_kpi *kpi)
 {
+    for (size_t i = 0; i < kpi->n_refs; i++)
+        if (model->measures[kpi->refs[i].measure].agg->keyed)
+            return true;
+    return false;
+}
+
+/* Where the last window with anything in it ends; where time alone changes figures, `all` goes on as far as the KPI's
+ * other windows. */
+static int64_t input_end(const struct kpid_model *model, const struct kpid_kpi *kpi, const struct kpid_window *window,
+                         int64_t last_ms)
+{
+    int64_t end = kpid_after_multiple(last_ms, kpi->judge_every_ms);
+
     switch (window->kind) {
     case KPID_WINDOW_ROLLING: return kpid_after_multiple(last_ms, window->slide_ms) + window->length_ms - window->slide_ms;
     case KPID_WINDOW_CALENDAR: return kpid_zone_period_next(window->zone, window->period, last_ms);
-    default: return kpid_after_multiple(last_ms, kpi->judge_every_ms);
+    default:
+        for (size_t w = 0; goes_on(model, kpi) && w < kpi->n_windows; w++) {
+            const struct kpid_window *other = &kpi->windows[w];
+            int64_t its = other->kind == KPID_WINDOW_ALL ? end : input_end(model, kpi, other, last_ms);
+            end = its > end ? its : end;
+        }
+        return end;
     }
 }
 
@@ -235,7 +254,7 @@ bool kpid_finals(struct kpid_evaluator *ev, uint32_t k, uint32_t w, bool end_of_
     if (last == KPID_NEVER)
         return true;
     if (end_of_input)
-        until = input_end(kpi, window, last);
+        until = input_end(ev->model, kpi, window, last);
     if (until == KPID_NEVER || (progress->final_ms != KPID_NEVER && until <= progress->final_ms))
         return true;
     if (progress->final_ms == KPID_NEVER) {

@@ -21,7 +21,7 @@ ORDERS = ("sorted", "file", "dup")
 def events(folder, name, order):
     done = subprocess.run([sys.executable, os.path.join(folder, "to_events.py"), name, "--order", order],
                           check=True, capture_output=True, text=True)
-    return done.stdout.splitlines(keepends=True)
+    return list(truth.keyed(name, done.stdout.splitlines(keepends=True)))
 
 
 class RealData(harness.TestCase):

@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from decimal import Decimal
 
 EXACT, RATIO, DISTINCT, QUANTILE = "exact", "ratio", "distinct", "quantile"
-DISTINCTS = {"customers", "unique_ip", "unique_ip_ua", "unique_ip_pageview"}
+DISTINCTS = {"customers", "unique_ip", "unique_ip_ua", "unique_ip_pageview", "uv", "sessions", "sessions_view",
+             "sessions_cart", "sessions_purchase"}
 RATIOS = {"aov", "aov_created", "on_time_day_rate", "on_time_strict_rate", "review_score_avg", "sla_rate"}
 
 
@@ -174,8 +175,43 @@ def comcast_complaints(c):
             c.whole("opened", row["value"], group=row["key"].removeprefix("status_"))
 
 
+def rees46_oct2019(c):
+    """The tables without the rows that came twice, which have equal ids."""
+    columns = {name: name for name in ("views", "carts", "purchases", "revenue", "uv", "sessions", "sessions_view",
+                                       "sessions_cart", "sessions_purchase")}
+    for table, window in (("minute", "minute"), ("10min", "10min"), ("hourly", "hour")):
+        c.buckets(f"rees46_{table}_dedup", "bucket_epoch", window, columns)
+    c.overall("rees46_overall_dedup", columns)
+    summary = {row["key"]: row["value"] for row in c.rows("rees46_summary_dedup")}
+    for key, kpi in {"events": "events", "sessions": "session_begun", "view_then_cart": "view_then_cart",
+                     "view_then_purchase": "view_then_purchase", "cart_then_purchase": "cart_then_purchase",
+                     "revenue": "revenue"}.items():
+        c.whole(kpi, summary[key])
+    for key in ("sessions_view", "sessions_cart", "sessions_purchase"):
+        c.whole(key, summary[key], DISTINCT)
+    for key in ("aov_per_purchase_session", "conversion_session"):
+        c.whole(key, summary[key], RATIO)
+    c.whole("view_to_cart", str(Decimal(summary["view_then_cart"]) / Decimal(summary["sessions_view"])), RATIO)
+    durations = c.reading.get(("session_duration", "all"), {}).get(None)
+    for part, kind in {"n": EXACT, "min": EXACT, "mean": RATIO, "max": EXACT, "p50": QUANTILE, "p90": QUANTILE,
+                       "p95": QUANTILE, "p99": QUANTILE}.items():
+        c.check(f"session_duration {part}", c.value(durations, "ended" if part == "n" else part),
+                summary["session_duration_s_" + part], kind)
+
+
 SETS = {f.__name__: f for f in (online_retail, olist_classified, uci_incident_log, apache_semicomplete,
-                                    comcast_complaints)}
+                                comcast_complaints, rees46_oct2019)}
+
+# Sets whose events are to be sent under another key than the one they come with.
+KEYS = {"rees46_oct2019": "session_id"}
+
+
+def keyed(name, lines):
+    """Lines of to_events.py under the key that the set's measures need."""
+    for line in lines:
+        event = json.loads(line) if name in KEYS else {}
+        yield line.replace(f'"key": "{event["key"]}"', f'"key": "{event["value"][KEYS[name]]}"', 1) \
+            if "value" in event else line
 
 
 def put(reading, snapshot):
