@@ -44,7 +44,10 @@ static void read_ref(struct kpid_evaluator *ev, const struct occasion *o, size_t
     reading->value = measure->agg->read(cell, kpi->refs[i].part, &measure->param);
     reading->samples = measure->agg->part_samples ? measure->agg->part_samples(cell, kpi->refs[i].part)
                                                   : measure->agg->samples(cell);
-    reading->variance = measure->agg->variance ? measure->agg->variance(cell, &measure->param) : -1;
+    reading->variance = measure->agg->part_variance
+                            ? measure->agg->part_variance(cell, kpi->refs[i].part, &measure->param)
+                        : measure->agg->variance ? measure->agg->variance(cell, &measure->param)
+                                                 : -1;
     reading->figure = (uint8_t)measure->agg->figure(kpi->refs[i].part);
     switch (kpi->windows[o->window].kind) {
     case KPID_WINDOW_ALL: silent = KPID_FOREVER; break;

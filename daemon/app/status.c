@@ -107,6 +107,8 @@ static const struct state_metric {
     STATE_METRIC("kpid_keys_refused_total", "counter", keys_refused, "Events of keys beyond max_keys, or beyond what a key keeps."),
     STATE_METRIC("kpid_clocks_forgotten_total", "counter", keys_forgotten, "Open clocks that were forgotten."),
     STATE_METRIC("kpid_clocks_negative_total", "counter", negatives, "Negative durations that were dropped."),
+    STATE_METRIC("kpid_uncovered_total", "counter", uncovered, "Events that a clock refused, outside of the years of its calendar."),
+    STATE_METRIC("kpid_undated_deadlines", "gauge", undated, "Running clocks whose deadline lies behind the years of their calendar."),
     STATE_METRIC("kpid_absent_total", "counter", absent, "Measures left untouched for an absent field."),
     STATE_METRIC("kpid_dedup_marks", "gauge", dedup_marks, "Marks of event ids."),
     STATE_METRIC("kpid_dedup_cut_total", "counter", dedup_cut, "Marks that went before their horizon."),

@@ -1,5 +1,6 @@
 /* Names of formulas -> measures and parts; KPIs inlined. */
 #include "formula.h"
+#include "keyed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,16 @@ static bool part_resolve(struct resolver *r, const struct kpid_formula_text *tex
     const struct kpid_measure *measure = &r->loader->model->measures[leaf->measure];
     if (!measure->agg)
         return false; /* has its own fault */
-    leaf->part = part ? measure->agg->part(part, strlen(part)) : 0;
+    leaf->part = part ? kpid_keyed_part(measure, part) : 0;
+    const char *lacks = leaf->part >= 0 && measure->agg->keyed && kpid_keyed_row_of(measure)->lacks
+                            ? kpid_keyed_row_of(measure)->lacks(measure, leaf->part)
+                            : NULL;
+    if (lacks) {
+        kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "part `%s` says nothing: measure `%s` has no `%s`",
+                       part, measure->name, lacks);
+        kpid_fault_advise(&r->loader->faults, "add %s: DURATION to it", lacks);
+        return false;
+    }
     if (leaf->part >= 0 && (!measure->agg->has_part || measure->agg->has_part(leaf->part, &measure->param)))
         return true;
     kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "measure `%s` (%s) has no part `%s`",
@@ -195,25 +205,26 @@ static int emit(struct resolver *r, struct kpid_kpi *kpi, const struct kpid_form
                              .op = leaf->op, .a = (int16_t)a, .b = (int16_t)b, .number = leaf->number});
 }
 
-/* The measure that a formula is, whatever part of it; -1: it is more than one. */
-static int only_measure(const struct resolver *r, const struct kpid_formula_text *text)
+/* The name of the measure that a formula is, whatever part of it; NULL: it is more than one. */
+static const struct kpid_formula_leaf *only_measure(const struct resolver *r, const struct kpid_formula_text *text)
 {
     const struct kpid_formula_leaf *leaf = &text->leaves[text->n - 1];
     if (leaf->op != KPID_F_REF)
-        return -1;
-    return leaf->kpi >= 0 ? only_measure(r, &r->texts[leaf->kpi]) : leaf->measure;
+        return NULL;
+    return leaf->kpi >= 0 ? only_measure(r, &r->texts[leaf->kpi]) : leaf;
 }
 
-/* Parts that are published beside a KPI that is one measure. */
-static void parts_add(const struct kpid_model *model, struct kpid_kpi *kpi, int only)
+/* Parts that are published beside a KPI that is one measure: of the track that it is. */
+static void parts_add(const struct kpid_model *model, struct kpid_kpi *kpi, const struct kpid_formula_leaf *only)
 {
-    if (only < 0)
+    if (!only)
         return;
-    uint32_t measure = (uint32_t)only;
+    uint32_t measure = (uint32_t)only->measure;
     const struct kpid_agg *agg = model->measures[measure].agg;
+    int track = only->part - kpid_part_plain(agg, only->part);
     for (size_t i = 0; agg->published && agg->published[i]; i++) {
         const char *name = agg->published[i];
-        int part = agg->part(name, strlen(name));
+        int part = track + agg->part(name, strlen(name));
         if (agg->has_part && !agg->has_part(part, &model->measures[measure].param))
             continue;
         size_t at = kpi->n_refs + kpi->n_parts++;

@@ -20,7 +20,8 @@ static bool is_extreme(const struct kpid_agg *agg, int part)
 {
     static const char *const words[] = {"min", "max"};
     for (size_t i = 0; i < KPID_COUNT_OF(words); i++)
-        if ((part == 0 && strcmp(agg->name, words[i]) == 0) || (part > 0 && agg->part(words[i], 3) == part))
+        if ((part == 0 && strcmp(agg->name, words[i]) == 0) ||
+            (part > 0 && agg->part(words[i], 3) == kpid_part_plain(agg, part)))
             return true;
     return false;
 }
@@ -33,7 +34,8 @@ static enum kpid_growth ref_growth(const struct kpid_model *model, const struct 
     case KPID_FIGURE_DISTINCT:
     case KPID_FIGURE_SUM: return KPID_GROWTH_SUM;
     case KPID_FIGURE_MEAN:
-    case KPID_FIGURE_INSTANT: return KPID_GROWTH_LEVEL;
+    case KPID_FIGURE_INSTANT:
+    case KPID_FIGURE_AGE: return KPID_GROWTH_LEVEL;
     default:
         return is_extreme(measure_of(model, kpi, node)->agg, kpi->refs[node->ref].part) ? KPID_GROWTH_EXTREME
                                                                                         : KPID_GROWTH_LEVEL;

@@ -61,6 +61,8 @@ static void keyed_print(const struct kpid_source *source, const struct kpid_meas
         expr_print(source, &measure->keyed.when[i], name, out);
     }
     kpid_keyed_row_of(measure)->print(&measure->keyed, out);
+    for (size_t i = 0; i < measure->n_start_fields; i++)
+        kpid_buf_printf(out, "start %s\n", measure->start_fields[i]);
 }
 
 static void measure_hash(const struct kpid_model *model, struct kpid_measure *measure, struct kpid_buf *out)

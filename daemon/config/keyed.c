@@ -4,9 +4,12 @@
 #include <string.h>
 
 static const struct kpid_keyed_row rows[] = {
-    {"clock", "measures.*.clock", "order_id", kpid_clock_load, kpid_clock_print},
-    {"session", "measures.*.session", "user_id", kpid_session_load, kpid_session_print},
-    {"funnel", "measures.*.funnel", "user_id", kpid_funnel_load, kpid_funnel_print},
+    {.name = "clock", .section = "measures.*.clock", .key = "order_id", .load = kpid_clock_load,
+     .print = kpid_clock_print, .lacks = kpid_clock_lacks, .release = kpid_clock_release},
+    {.name = "session", .section = "measures.*.session", .key = "user_id", .load = kpid_session_load,
+     .print = kpid_session_print},
+    {.name = "funnel", .section = "measures.*.funnel", .key = "user_id", .load = kpid_funnel_load,
+     .print = kpid_funnel_print},
 };
 
 const struct kpid_keyed_row *kpid_keyed_row_of(const struct kpid_measure *measure)
@@ -61,4 +64,42 @@ void kpid_keyed_load(struct kpid_loader *loader, struct kpid_measure *measure, s
             key_check(loader, measure, key);
     }
     row->load(loader, measure, map);
+}
+
+int kpid_keyed_part(const struct kpid_measure *measure, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    int part = measure->agg->part(name, strlen(name));
+    if (part >= 0 || !measure->agg->keyed || !measure->agg->keyed->track)
+        return part;
+    size_t len = dot ? (size_t)(dot - name) : strlen(name);
+    int track = measure->agg->keyed->track(&measure->keyed, name, len);
+    if (track >= 0)
+        part = measure->agg->part(dot ? dot + 1 : "", dot ? strlen(dot + 1) : 0);
+    return track >= 0 && part >= 0 ? track * KPID_PART_TRACK + part : -1;
+}
+
+/* ---- groups ---- */
+
+const char *kpid_keyed_group(const struct kpid_measure *measure, const char *item)
+{
+    if (!measure->agg || !measure->agg->keyed || !measure->agg->keyed->has_start)
+        return item;
+    return strncmp(item, "start.", 6) == 0 ? item + 6 : strncmp(item, "stop.", 5) == 0 ? item + 5 : item;
+}
+
+void kpid_keyed_groups_load(struct kpid_loader *loader, struct kpid_measure *measure, const struct kpid_yaml *by)
+{
+    measure->start_fields = kpid_zalloc(by->n + 1, sizeof *measure->start_fields);
+    for (size_t i = 0; i < by->n; i++) {
+        const char *item = by->items[i]->text, *name = kpid_keyed_group(measure, item);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(kpid_keyed_group(measure, by->items[j]->text), name) != 0)
+                continue;
+            kpid_fault_add(&loader->faults, by->items[i]->place, "group `%s` stands twice", name);
+            kpid_fault_advise(&loader->faults, "remove one: it comes from the start or from the stop");
+        }
+        if (strncmp(item, "start.", 6) == 0 && name != item)
+            measure->start_fields[measure->n_start_fields++] = kpid_strdup(name);
+    }
 }

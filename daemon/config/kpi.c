@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "formula.h"
-#include "settings.h"
+#include "keyed.h"
 #include "text.h"
 
 #define HISTORY_GROUPS 1000
@@ -69,10 +69,10 @@ static void unit_load(struct kpid_loader *loader, struct kpid_kpi *kpi, const st
 /* ---- groups
  * -------------------------------------------------------------------------------------------------- */
 
-static bool listed(const struct kpid_yaml *list, const char *text)
+static bool listed(const struct kpid_measure *measure, const struct kpid_yaml *list, const char *text)
 {
     for (size_t i = 0; i < list->n; i++)
-        if (strcmp(list->items[i]->text, text) == 0)
+        if (strcmp(kpid_keyed_group(measure, list->items[i]->text), text) == 0)
             return true;
     return false;
 }
@@ -85,10 +85,10 @@ static bool group_check(struct kpid_loader *loader, const struct kpid_kpi *kpi, 
     for (size_t i = 0; i < kpi->n_refs; i++) {
         const struct kpid_measure *measure = &model->measures[kpi->refs[i].measure];
         const struct kpid_yaml *allowed = loader->measure_by[kpi->refs[i].measure];
-        if (allowed && !listed(allowed, node->text)) {
+        if (allowed && !listed(measure, allowed, node->text)) {
             struct kpid_names names = {0};
             for (size_t j = 0; j < allowed->n; j++)
-                kpid_names_add(&names, allowed->items[j]->text);
+                kpid_names_add(&names, kpid_keyed_group(measure, allowed->items[j]->text));
             kpid_fault_add(&loader->faults, node->place, "measure `%s` can't be grouped by `%s`",
                            measure->name, node->text);
             kpid_fault_advise_names(&loader->faults, node->text, "groups of the measure", &names);
@@ -98,13 +98,34 @@ static bool group_check(struct kpid_loader *loader, const struct kpid_kpi *kpi, 
                    (strncmp(node->text, "start.", 6) == 0 || strncmp(node->text, "stop.", 5) == 0)) {
             kpid_fault_add(&loader->faults, node->place,
                            "a %s is grouped by fields of %s", measure->agg->name, measure->agg->keyed->grouped_by);
-            kpid_fault_advise(&loader->faults, "write by: [%s]", strchr(node->text, '.') + 1);
+            kpid_fault_advise(&loader->faults, measure->agg->keyed->has_start && node->text[2] == 'a'
+                                                   ? "write by: [%s], and by: [start.%s] in the measure"
+                                                   : "write by: [%s]",
+                              strchr(node->text, '.') + 1, strchr(node->text, '.') + 1);
             good = false;
         } else if (kpid_source_field(loader, measure->source, node->text, node->place) < 0) {
             good = false;
         }
     }
     return good;
+}
+
+/* The groups of one measure come from one event. */
+static void ends_check(struct kpid_loader *loader, const struct kpid_kpi *kpi, const struct kpid_yaml *by)
+{
+    for (size_t i = 0; i < kpi->n_refs; i++) {
+        const struct kpid_measure *measure = &loader->model->measures[kpi->refs[i].measure];
+        size_t starts = 0;
+        for (size_t j = 0; j < measure->n_start_fields; j++)
+            for (size_t k = 0; k < kpi->n_by; k++)
+                starts += strcmp(measure->start_fields[j], kpi->by[k]) == 0;
+        if (starts == 0 || starts == kpi->n_by)
+            continue;
+        kpid_fault_add(&loader->faults, by->place, "`%s` has some of these groups from its start, others from its stop",
+                       measure->name);
+        kpid_fault_advise(&loader->faults, "take all groups of a KPI from one of the two, in `by` of the measure");
+        return;
+    }
 }
 
 static void by_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struct kpid_yaml *map)
@@ -133,6 +154,7 @@ static void by_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struct kpi
             kpi->by[kpi->n_by++] = kpid_strdup(node->text);
         }
     }
+    ends_check(loader, kpi, by);
 }
 
 /* ---- the KPI

@@ -160,6 +160,8 @@ static void measure_load(struct kpid_loader *loader, size_t index, struct kpid_y
         measure->agg = NULL; /* formulas pass over it without a fault of their own */
     if (!measure->agg)
         return;
+    if (measure->agg->keyed && loader->measure_by[index])
+        kpid_keyed_groups_load(loader, measure, loader->measure_by[index]);
     error_load(loader, measure, map);
     input_load(loader, measure, map->keys[at], map->items[at]);
 }

@@ -1,6 +1,8 @@
 /* The model's memory and its names. */
 #include "kpid/model.h"
 
+#include "keyed.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +78,9 @@ static void measure_release(struct kpid_measure *measure)
     for (size_t i = 0; i < measure->keyed.n_words; i++)
         kpid_expr_release(&measure->keyed.when[i]);
     free(measure->keyed.when);
+    if (measure->agg && measure->agg->keyed && kpid_keyed_row_of(measure)->release)
+        kpid_keyed_row_of(measure)->release(&measure->keyed);
+    strings_free(measure->start_fields, measure->n_start_fields);
     free(measure->groupings);
     free(measure->rungs);
 }

@@ -41,13 +41,23 @@ static uint16_t grouping_add(struct kpid_source_plan *plan, uint16_t *slots, siz
     return (uint16_t)plan->n_groupings++;
 }
 
-static void measure_group(struct kpid_measure *measure, uint16_t grouping)
+/* Whether a KPI's groups come from the event that starts the measure: all do or none does (kpi.c). */
+static bool from_start(const struct kpid_measure *measure, const struct kpid_kpi *kpi)
+{
+    for (size_t i = 0; i < measure->n_start_fields; i++)
+        if (strcmp(measure->start_fields[i], kpi->by[0]) == 0)
+            return true;
+    return false;
+}
+
+static void measure_group(struct kpid_measure *measure, uint16_t grouping, bool start)
 {
     for (size_t i = 0; i < measure->n_groupings; i++)
         if (measure->groupings[i] == grouping)
             return;
     measure->groupings =
         kpid_realloc(measure->groupings, (measure->n_groupings + 1) * sizeof *measure->groupings);
+    measure->from_start |= (uint64_t)start << measure->n_groupings;
     measure->groupings[measure->n_groupings++] = grouping;
 }
 
@@ -56,7 +66,7 @@ static void groupings_plan(struct kpid_model *model, size_t index)
     struct kpid_measure *measure = &model->measures[index];
     struct kpid_source_plan *plan = &model->plans[measure->source];
     const struct kpid_source *source = &model->sources[measure->source];
-    measure_group(measure, 0);
+    measure_group(measure, 0, false);
     for (size_t i = 0; i < model->n_kpis; i++) {
         const struct kpid_kpi *kpi = &model->kpis[i];
         if (kpi->n_by == 0 || !kpid_kpi_uses(kpi, index))
@@ -64,7 +74,18 @@ static void groupings_plan(struct kpid_model *model, size_t index)
         uint16_t *slots = kpid_zalloc(kpi->n_by, sizeof *slots);
         for (size_t j = 0; j < kpi->n_by; j++)
             slots[j] = (uint16_t)slot_find(source, kpi->by[j]);
-        measure_group(measure, grouping_add(plan, slots, kpi->n_by));
+        measure_group(measure, grouping_add(plan, slots, kpi->n_by), from_start(measure, kpi));
+    }
+}
+
+/* Which tracks of a keyed measure some KPI asks the oldest of. */
+static void ages_plan(struct kpid_model *model, const struct kpid_kpi *kpi)
+{
+    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
+        struct kpid_measure *measure = &model->measures[kpi->refs[i].measure];
+        int track = measure->agg->aged ? measure->agg->aged(kpi->refs[i].part) : -1;
+        if (track >= 0)
+            measure->keyed.aged |= 1u << track;
     }
 }
 
@@ -198,6 +219,8 @@ void kpid_model_plan(struct kpid_loader *loader)
     model->plans = kpid_zalloc(model->n_sources + 1, sizeof *model->plans);
     for (size_t i = 0; i < model->n_sources; i++)
         grouping_add(&model->plans[i], NULL, 0);
+    for (size_t i = 0; i < model->n_kpis; i++)
+        ages_plan(model, &model->kpis[i]);
     for (size_t i = 0; i < model->n_measures; i++) {
         groupings_plan(model, i);
         kpid_rungs_plan(model, i);

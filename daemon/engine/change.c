@@ -80,6 +80,8 @@ int64_t kpid_shard_next_change(const struct kpid_shard *shard, size_t measure_in
         if (next < best)
             best = next;
     }
+    if (m->keys && kpid_keys_aging(m->keys, after_multiple(after_ms, slide_ms)))
+        return after_multiple(after_ms, slide_ms);
     if (m->keys) {
         next = kpid_keys_next_timer(m->keys);
         if (next != KPID_FOREVER) {

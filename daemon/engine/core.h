@@ -203,8 +203,8 @@ struct kpid_shard {
 
     struct kpid_letter *letters;
     size_t n_letters, cap_letters;
-    struct { uint64_t panes, keys_forgotten, keys_refused, negatives; } n;
     int64_t taken_ms;                         /* of the event at work */
+    struct { uint64_t panes, keys_forgotten, keys_refused, negatives, uncovered, undated; } n;
     bool full;                                /* max_state_bytes is reached: new groups go to __other__ */
 };
 
@@ -267,6 +267,11 @@ void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before
 /* Widens minima and maxima that were taken back; called before cells are read or stored. */
 void kpid_keys_settle(struct kpid_shard *shard, uint32_t measure);
 /* No later than the next instant at which time alone changes something; KPID_FOREVER. */
+/* Whether something is open at an instant of which the age is asked; it changes with every boundary then. */
+bool kpid_keys_aging(const struct kpid_keys *keys, int64_t at_ms);
+/* Calls visit for each group and track of a grouping in which something is open at an instant. */
+typedef void kpid_keys_aged(void *ctx, uint32_t gid, size_t track, int64_t age_ms);
+void kpid_keys_ages(const struct kpid_keys *keys, uint32_t grouping, int64_t at_ms, kpid_keys_aged *visit, void *ctx);
 int64_t kpid_keys_next_timer(const struct kpid_keys *keys);
 uint64_t kpid_keys_count(const struct kpid_keys *keys);
 size_t kpid_keys_bytes(const struct kpid_keys *keys);

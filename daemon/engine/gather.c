@@ -196,6 +196,15 @@ static void known_groups(struct kpid_gather *g, int64_t boundary_ms)
     }
 }
 
+static void age_row(void *ctx, uint32_t gid, size_t track, int64_t age_ms)
+{
+    struct kpid_gather *g = ctx;
+    struct kpid_sample sample = { .value = age_ms, .kind = KPID_SAMPLE_AGE, .part = (uint8_t)track, .weight = 1 };
+    size_t row = row_of_gid(g, gid);
+
+    g->agg->add(g->cells + row * g->cell_bytes, &sample, g->param);
+}
+
 static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t measure_index, int64_t start_ms,
                          int64_t boundary_ms, uint32_t *reasons)
 {
@@ -223,6 +232,8 @@ static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t
         g->levels_only = true;
         kpid_ladder_collect_before(m, place, rung, boundary_ms, visit, g);
     }
+    if (m->keys)
+        kpid_keys_ages(m->keys, (uint32_t)place, boundary_ms, age_row, g);
     known_groups(g, boundary_ms);
     if (start_ms < m->marks[rung].began_ms || start_ms < m->grouping_began_ms[place])
         *reasons |= KPID_QR(BEGAN_BEFORE_MEASURE);

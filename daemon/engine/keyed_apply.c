@@ -3,8 +3,6 @@
 
 #include "kpid/hash.h"
 
-#include <string.h>
-
 struct change {
     struct kpid_shard *shard;
     struct kpid_keys *keys;
@@ -36,31 +34,62 @@ static bool groups_before(const void *ctx, const uint32_t *a, const uint32_t *b)
     return false;
 }
 
+/* ---- outcomes ---- */
+
+uint32_t keyed_gid(const struct kpid_measure *def, const struct keyed_side *side, const struct kpid_outcome *outcome,
+                   uint32_t grouping)
+{
+    uint32_t item = def->from_start >> grouping & 1 ? outcome->origin : outcome->item;
+
+    return grouping ? side->items.gids[item * side->items.n_gids + grouping - 1] : 0;
+}
+
+static void add_span(const struct kpid_measure *def, struct kpid_keys *keys, const struct keyed_side *side,
+                     const struct kpid_outcome *outcome, int weight)
+{
+    for (uint32_t g = 0; g < def->n_groupings; g++)
+        kpid_spans_add(keys->spans, g, keyed_gid(def, side, outcome, g), outcome->part, outcome->ts_ms, outcome->value,
+                       weight);
+}
+
+void keyed_add_spans(const struct kpid_measure *def, struct kpid_keys *keys, const struct keyed_side *side, int weight)
+{
+    for (size_t i = 0; keys->spans && i < side->result.n; i++)
+        if (side->outcomes[i].kind == KPID_SAMPLE_SPAN)
+            add_span(def, keys, side, &side->outcomes[i], weight);
+}
+
 /* ---- differences ---- */
 
 static void count_outcome(const struct change *c, const struct keyed_side *side, const struct kpid_outcome *outcome,
                           int sign)
 {
     struct kpid_measure_state *m = &c->shard->measures[c->measure];
-    const uint32_t *gids = side->items.gids + outcome->item * c->keys->n_gids;
     struct kpid_sample sample = { .value = outcome->value, .ts_ms = outcome->ts_ms, .kind = outcome->kind,
                                   .part = outcome->part, .weight = outcome->weight * sign };
 
+    if (outcome->kind == KPID_SAMPLE_SPAN) { /* its ends are steps of a level, which touch the windows */
+        add_span(m->def, c->keys, side, outcome, sample.weight);
+        return;
+    }
     if (outcome->kind == KPID_SAMPLE_DURATION && sample.weight < 0)
         c->keys->stale = true;
     for (uint32_t g = 0; g < m->def->n_groupings; g++)
-        kpid_ladder_add(c->shard, c->measure, g, g ? gids[g - 1] : 0, outcome->ts_ms, &sample);
+        kpid_ladder_add(c->shard, c->measure, g, keyed_gid(m->def, side, outcome, g), outcome->ts_ms, &sample);
     kpid_ladder_touch(m, outcome->ts_ms);
 }
 
 static bool same_outcome(const struct change *c, const struct kpid_outcome *a, const struct kpid_outcome *b)
 {
-    size_t g = c->keys->n_gids;
+    const struct kpid_measure *def = c->shard->measures[c->measure].def;
 
-    return a->ts_ms == b->ts_ms && a->kind == b->kind && a->part == b->part && a->weight == b->weight &&
-           a->value == b->value &&
-           (!g || !memcmp(c->keys->before.items.gids + a->item * g, c->keys->after.items.gids + b->item * g,
-                          g * sizeof(uint32_t)));
+    if (a->ts_ms != b->ts_ms || a->kind != b->kind || a->part != b->part || a->weight != b->weight ||
+        a->value != b->value)
+        return false;
+    for (uint32_t g = 1; g < def->n_groupings; g++)
+        if (keyed_gid(def, &c->keys->before, a, g) != keyed_gid(def, &c->keys->after, b, g))
+            return false;
+    return true;
 }
 
 /* Counts what is in `after` and not in `before`, and takes back what is in `before` only. Most changes leave a long
@@ -89,6 +118,7 @@ static void count_difference(const struct change *c)
         count_outcome(c, before, &old[k], -1);
     c->shard->n.negatives += after->result.negatives - before->result.negatives;
     c->shard->n.keys_forgotten += after->result.forgotten - before->result.forgotten;
+    c->shard->n.undated += after->result.undated - before->result.undated;
 }
 
 bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const char *key, size_t len,
@@ -144,4 +174,26 @@ void kpid_keys_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_
         entry->timer_ms = KPID_FOREVER;
         keyed_schedule(keys, timer.entry, keys->after.result.next_timer_ms);
     }
+}
+
+/* ---- the oldest ---- */
+
+bool kpid_keys_aging(const struct kpid_keys *keys, int64_t at_ms)
+{
+    int64_t since;
+
+    for (size_t track = 0; keys->spans && track < KPID_TRACKS_MAX; track++)
+        if (keys->spec->aged >> track & 1 && kpid_spans_oldest(keys->spans, 0, 0, track, at_ms, &since))
+            return true;
+    return false;
+}
+
+void kpid_keys_ages(const struct kpid_keys *keys, uint32_t grouping, int64_t at_ms, kpid_keys_aged *visit, void *ctx)
+{
+    int64_t since;
+
+    for (uint32_t gid = 0; keys->spans && gid < kpid_spans_gids(keys->spans, grouping); gid++)
+        for (size_t track = 0; track < KPID_TRACKS_MAX; track++)
+            if (keys->spec->aged >> track & 1 && kpid_spans_oldest(keys->spans, grouping, gid, track, at_ms, &since))
+                visit(ctx, gid, track, keys->kind->age(keys->spec, since, at_ms));
 }

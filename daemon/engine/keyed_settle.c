@@ -4,7 +4,7 @@
 /* ---- minima and maxima that were taken back ---- */
 
 static void visit_cells(struct kpid_shard *shard, uint32_t measure, const struct kpid_outcome *outcome,
-                        const uint32_t *gids, enum kpid_sample_kind kind)
+                        const struct keyed_side *side, enum kpid_sample_kind kind)
 {
     struct kpid_measure_state *m = &shard->measures[measure];
     const struct kpid_measure *def = m->def;
@@ -14,7 +14,7 @@ static void visit_cells(struct kpid_shard *shard, uint32_t measure, const struct
     for (uint32_t g = 0; g < def->n_groupings; g++)
         for (uint32_t r = 0; r < def->n_rungs; r++) {
             struct kpid_pane *pane = kpid_list_find(kpid_list(m, g, r), kpid_rung_start(&def->rungs[r], outcome->ts_ms));
-            uint32_t gid = g ? gids[g - 1] : 0, position;
+            uint32_t gid = keyed_gid(def, side, outcome, g), position;
             if (!pane || !kpid_pane_find(pane, def->agg, gid))
                 continue;
             void *cell = kpid_pane_cell(pane, def->agg, &shard->groups[def->groupings[g]], gid, &position);
@@ -29,8 +29,7 @@ static void visit_durations(struct kpid_shard *shard, uint32_t measure, const st
 {
     for (size_t i = 0; i < side->result.n; i++)
         if (side->outcomes[i].kind == KPID_SAMPLE_DURATION)
-            visit_cells(shard, measure, &side->outcomes[i],
-                        side->items.gids + side->outcomes[i].item * side->items.n_gids, kind);
+            visit_cells(shard, measure, &side->outcomes[i], side, kind);
 }
 
 /* Narrows the cells of which some duration was taken back to what is settled; false: this kind never does. */
@@ -86,6 +85,7 @@ static void forget_items(struct kpid_shard *shard, uint32_t measure, uint32_t en
     side->items.n = n;
     keyed_work_out(keys, side, shard->elapsed_ms);
     visit_durations(shard, measure, side, KPID_SAMPLE_SETTLE);
+    keyed_add_spans(shard->measures[measure].def, keys, side, -1);
     keyed_use_groups(shard, shard->measures[measure].def, side->items.gids, n, -1);
     if (!rest) {
         keyed_drop(keys, entry);

@@ -116,5 +116,6 @@ void kpid_keys_loaded(struct kpid_shard *shard, uint32_t measure)
         keyed_open(keys, keys->entries[i].block, &keys->after);
         keyed_work_out(keys, &keys->after, shard->elapsed_ms);
         keyed_schedule(keys, i, keys->after.result.next_timer_ms);
+        keyed_add_spans(shard->measures[measure].def, keys, &keys->after, 1);
     }
 }

@@ -14,6 +14,8 @@ struct kpid_keys *kpid_keys_new(const struct kpid_measure *def)
     keys->width = keys->kind->width;
     keys->n_gids = def->n_groupings - 1;
     keys->swept_ms = KPID_NEVER;
+    if (keys->spec->aged)
+        keys->spans = kpid_spans_new(def->n_groupings, KPID_TRACKS_MAX);
     return keys;
 }
 
@@ -28,6 +30,7 @@ void kpid_keys_free(struct kpid_keys *keys)
     free(keys->index);
     free(keys->heap);
     free(keys->dirty);
+    kpid_spans_free(keys->spans);
     keyed_side_release(&keys->before);
     keyed_side_release(&keys->after);
     free(keys);
@@ -41,7 +44,8 @@ uint64_t kpid_keys_count(const struct kpid_keys *keys)
 size_t kpid_keys_bytes(const struct kpid_keys *keys)
 {
     return keys->bytes + keys->cap_entries * sizeof(*keys->entries) +
-           keys->index_cap * sizeof(*keys->index) + keys->cap_heap * sizeof(*keys->heap);
+           keys->index_cap * sizeof(*keys->index) + keys->cap_heap * sizeof(*keys->heap) +
+           (keys->spans ? kpid_spans_bytes(keys->spans) : 0);
 }
 
 /* ---- the table ---- */

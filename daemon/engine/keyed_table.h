@@ -4,6 +4,7 @@
 
 #include "core.h"
 #include "keyed_rules.h"
+#include "spans.h"
 
 /* One allocation a key: this, then n items of `width` numbers, then n * n_gids group numbers, then the key. */
 struct keyed_block {
@@ -47,6 +48,7 @@ struct kpid_keys {
     bool stale;                /* some cell's minimum or maximum was taken back */
     int64_t swept_ms;
     size_t bytes;
+    struct kpid_spans *spans;  /* of outcomes of that kind, NULL: nobody asks for the oldest */
     struct keyed_side before, after; /* scratch: a key before and after a change */
 };
 
@@ -78,6 +80,11 @@ void keyed_open(const struct kpid_keys *keys, struct keyed_block *block, struct 
 void keyed_work_out(const struct kpid_keys *keys, struct keyed_side *side, int64_t horizon_ms);
 
 /* keyed_apply.c */
+/* The group number that an outcome of a side counts for, in a grouping of the measure. */
+uint32_t keyed_gid(const struct kpid_measure *def, const struct keyed_side *side, const struct kpid_outcome *outcome,
+                   uint32_t grouping);
+/* Adds the spans among a side's outcomes, or takes them back (weight -1). */
+void keyed_add_spans(const struct kpid_measure *def, struct kpid_keys *keys, const struct keyed_side *side, int weight);
 /* Counts `weight` uses of the groups of items. */
 void keyed_use_groups(struct kpid_shard *shard, const struct kpid_measure *def, const uint32_t *gids, size_t n,
                       int weight);

@@ -172,9 +172,13 @@ void kpid_shard_refuse(struct kpid_shard *shard, const struct kpid_record *recor
 static bool apply_keyed(struct kpid_shard *shard, const struct kpid_event *event, const struct kpid_prepared *p)
 {
     const struct kpid_measure *def = shard->measures[p->measure].def;
+
+    if (def->agg->keyed->covers && !def->agg->keyed->covers(&def->keyed, event->ts_ms)) {
+        shard->n.uncovered++;
+        return false;
+    }
     bool grouped = def->agg->keyed->has_groups(&def->keyed, p->words);
     uint32_t gids[KPID_GROUPINGS_MAX];
-
     for (size_t g = 1; g < def->n_groupings; g++)
         gids[g - 1] = grouped ? kpid_shard_gid(shard, event, def->groupings[g]) : KPID_GID_OTHER;
     struct kpid_keyed_event keyed = { .ts_ms = event->ts_ms, .words = p->words, .gids = gids };
@@ -422,6 +426,8 @@ void kpid_shard_stats(const struct kpid_shard *shard, struct kpid_shard_stats *r
     ret->keys_forgotten = shard->n.keys_forgotten;
     ret->keys_refused = shard->n.keys_refused;
     ret->negatives = shard->n.negatives;
+    ret->uncovered = shard->n.uncovered;
+    ret->undated = shard->n.undated;
     ret->dedup_marks = dedup.marks;
     ret->dedup_cut = dedup.cut;
     ret->dedup_horizon_ms = dedup.effective_horizon_ms;

@@ -232,6 +232,8 @@ static const char *read_meta(struct kpid_shard *shard, const void *meta, size_t 
     shard->repartitioned_ms = kpid_unpack_i64(&in);
     shard->partitions = (uint32_t)kpid_unpack_u64(&in);
     shard->first_partitions = (uint32_t)kpid_unpack_u64(&in);
+    shard->n.uncovered = kpid_unpack_u64(&in);
+    shard->n.undated = kpid_unpack_u64(&in);
     read_topics(shard, &in);
     n = kpid_unpack_u64(&in);
     for (uint64_t i = 0; i < n && !in.bad; i++) {

@@ -351,6 +351,8 @@ static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
     kpid_pack_i64(out, shard->repartitioned_ms);
     kpid_pack_u64(out, shard->partitions);
     kpid_pack_u64(out, shard->first_partitions);
+    kpid_pack_u64(out, shard->n.uncovered);
+    kpid_pack_u64(out, shard->n.undated);
     kpid_pack_u64(out, shard->source->n_topics);
     for (size_t t = 0; t < shard->source->n_topics; t++) {
         kpid_pack_bytes(out, shard->source->topics[t], strlen(shard->source->topics[t]));

@@ -39,6 +39,7 @@ static bool counts_nothing(const struct kpid_reading *reading)
         return reading->value.kind == KPID_NUMBER_EXACT && reading->value.exact.m == 0;
     case KPID_FIGURE_MEAN:
     case KPID_FIGURE_INSTANT:
+    case KPID_FIGURE_AGE:
     case KPID_FIGURE_OTHER: break;
     }
     return false;

@@ -21,6 +21,10 @@ enum kpid_sample_kind {
     KPID_SAMPLE_DURATION,   /* a duration of `value` ms */
     KPID_SAMPLE_COUNT,      /* something happened; what it is, and `value`, is the rules' and the cell's affair */
     KPID_SAMPLE_LEVEL,      /* a step of a level */
+    KPID_SAMPLE_SPAN,       /* open from its instant to `value` (KPID_FOREVER: still); part: the track. For spans.h, no
+                               cell gets it */
+    KPID_SAMPLE_AGE,        /* the age of the oldest open one on the track `part`, negative: not known; for cells of
+                               windows only */
     KPID_SAMPLE_WIDEN,      /* widen min and max by `value` again, after some durations were taken back */
     KPID_SAMPLE_SETTLE      /* this duration can't be taken back any more */
 };
@@ -47,6 +51,8 @@ struct kpid_agg_param {
 /* Parts are numbered per aggregation; 0 is what the measure's bare name means. pNN is KPID_PART_P + NN * 10
  * (p99.9 = KPID_PART_P + 999). */
 #define KPID_PART_P 1000
+/* Parts of the k-th track of a keyed measure (kpid/keyed.h) are those of the first + k times this. */
+#define KPID_PART_TRACK 10000
 
 enum kpid_agg_input { KPID_INPUT_NONE, KPID_INPUT_NUMBER, KPID_INPUT_ANY };
 
@@ -56,7 +62,8 @@ enum kpid_figure {
     KPID_FIGURE_DISTINCT, /* 0 of nothing; Poisson */
     KPID_FIGURE_SUM,      /* 0 of nothing */
     KPID_FIGURE_MEAN,     /* no data of nothing; normal interval from the variance */
-    KPID_FIGURE_INSTANT,  /* as of the window's end: open, breached */
+    KPID_FIGURE_INSTANT,  /* as of the window's end: open, breached, due */
+    KPID_FIGURE_AGE,      /* the same, a duration: oldest */
     KPID_FIGURE_OTHER     /* no data of nothing: min, max, last, quantiles */
 };
 
@@ -87,11 +94,20 @@ struct kpid_agg {
     struct kpid_number (*read)(const void *cell, int part, const struct kpid_agg_param *param);
     uint64_t (*samples)(const void *cell);
     uint64_t (*part_samples)(const void *cell, int part); /* where parts differ in it; NULL: samples() for all */
+    int (*aged)(int part); /* the track of whose spans a part reads the oldest, -1: none; NULL: no part does */
     /* Variance of one observation (n - 1 below), in the published unit squared; negative: not known. */
     double (*variance)(const void *cell, const struct kpid_agg_param *param);
+    /* The same where parts differ in it; NULL: variance() for all. */
+    double (*part_variance)(const void *cell, int part, const struct kpid_agg_param *param);
     /* Parts published in a snapshot of a KPI that is this measure alone; NULL-terminated, NULL = none. */
     const char *const *published;
 };
+
+/* A part's number within its track. */
+static inline int kpid_part_plain(const struct kpid_agg *agg, int part)
+{
+    return agg->keyed && agg->keyed->track ? part % KPID_PART_TRACK : part;
+}
 
 /* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock, session,
  * funnel);

@@ -19,10 +19,18 @@
 #define KPID_KEYED_SHIFT    12 /* items of one number: ts << this | word, or a set of words */
 #define KPID_KEYED_WIDTH_MAX 3
 
+#define KPID_CLOCK_MARKS 6 /* stops with a name of a clock */
+
 enum kpid_clock_word { /* also the order of events with one ts */
-    KPID_CLOCK_START, KPID_CLOCK_PAUSE, KPID_CLOCK_RESUME, KPID_CLOCK_REOPEN, KPID_CLOCK_STOP, KPID_CLOCK_CANCEL,
+    KPID_CLOCK_START, KPID_CLOCK_PAUSE, KPID_CLOCK_RESUME, KPID_CLOCK_REOPEN,
+    KPID_CLOCK_MARK, /* and the next ones: the first stop with a name ... */
+    KPID_CLOCK_STOP = KPID_CLOCK_MARK + KPID_CLOCK_MARKS, KPID_CLOCK_CANCEL,
     KPID_CLOCK_WORDS
 };
+
+/* Tracks of a clock: what it is measured to. 0 is the closing stop, k > 0 the k-th stop with a name. Parts of figures
+ * are numbered alike in each. */
+#define KPID_TRACKS_MAX (1 + KPID_CLOCK_MARKS)
 
 /* What a measure says of its kind. */
 struct kpid_keyed_spec {
@@ -30,11 +38,18 @@ struct kpid_keyed_spec {
     struct kpid_expr *when;      /* a condition a word; n = 0: never */
     size_t n_words;              /* 0: every event has its say, as word 0 */
     uint32_t max_keys;           /* a shard */
+    uint32_t aged;               /* bits: tracks of which some KPI reads the oldest open one */
     union {
         struct {
             int64_t deadline_ms;     /* KPID_FOREVER: none */
+            int64_t due_ms;          /* how long before its deadline a clock is due; KPID_FOREVER: not kept */
             int64_t forget_after_ms; /* KPID_FOREVER: never */
             bool keep_negative;
+            struct {
+                char *name;
+                int64_t deadline_ms;
+            } marks[KPID_CLOCK_MARKS];
+            size_t n_marks;
             const struct kpid_worktime *calendar; /* NULL: every hour counts */
         } clock;
         struct {
@@ -79,6 +94,7 @@ struct kpid_outcome {
     int64_t ts_ms;     /* the instant it counts at */
     int64_t value;
     uint32_t item;     /* whose groups it counts for */
+    uint32_t origin;   /* and in groupings by fields of the start: the item it began with */
     uint8_t kind;      /* enum kpid_sample_kind */
     uint8_t part;      /* for the aggregation */
     int8_t weight;
@@ -89,11 +105,13 @@ struct kpid_keyed_result {
     int64_t next_timer_ms;   /* the next instant at which time alone adds outcomes; KPID_FOREVER */
     uint32_t negatives;      /* durations that would be negative and are dropped */
     uint32_t forgotten;      /* clocks that were still open when they were forgotten */
+    uint32_t undated;        /* deadlines that lie behind the years that the calendar covers */
 };
 
 struct kpid_keyed {
     size_t width;            /* numbers an item */
     const char *grouped_by;  /* for messages: "the event that stops it" */
+    bool has_start;          /* groups may come from the event that starts it */
     /* Whether an event with these words carries groups. */
     bool (*has_groups)(const struct kpid_keyed_spec *spec, uint32_t words);
     /* Puts an event into the items, for which there is room for KPID_WORDS_MAX more. */
@@ -110,6 +128,12 @@ struct kpid_keyed {
     void (*prune)(const struct kpid_keyed_spec *spec, struct kpid_items *items, int64_t before_ms);
     /* How long an item can matter; KPID_FOREVER. */
     int64_t (*lifetime_ms)(const struct kpid_keyed_spec *spec);
+    /* False: nothing can be said of events at that time, and they are refused. NULL: of all. */
+    bool (*covers)(const struct kpid_keyed_spec *spec, int64_t ts_ms);
+    /* The track of a name, `NAME.part` in formulas; -1: there is none. NULL: it has but one track. */
+    int (*track)(const struct kpid_keyed_spec *spec, const char *name, size_t len);
+    /* How old at an instant what is open since another one is, in ms; negative: not known. NULL: it has no spans. */
+    int64_t (*age)(const struct kpid_keyed_spec *spec, int64_t since_ms, int64_t at_ms);
 };
 
 extern const struct kpid_keyed kpid_keyed_clock, kpid_keyed_session, kpid_keyed_funnel;

@@ -151,6 +151,9 @@ struct kpid_measure {
     struct kpid_expr where;      /* n = 0: every event */
     struct kpid_expr value;      /* input of the aggregation; n = 0 for count and keyed ones */
     struct kpid_keyed_spec keyed; /* with agg->keyed */
+    char **start_fields;         /* groups that a clock takes from the event that starts it */
+    size_t n_start_fields;
+    uint64_t from_start;         /* bits: groupings by such fields */
     uint16_t *groupings;         /* indices into kpid_source_plan.groupings; [0] = 0, the total */
     size_t n_groupings;
     struct kpid_rung *rungs;

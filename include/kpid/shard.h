@@ -146,7 +146,7 @@ void kpid_shard_ledger(const struct kpid_shard *shard, uint32_t topic, struct kp
 
 struct kpid_shard_stats {
     uint64_t panes, cells, groups, groups_refused, other_events, keys, keys_forgotten, keys_refused,
-        negatives, absent, dedup_marks, dedup_cut, state_bytes, log_bytes;
+        negatives, uncovered, undated, absent, dedup_marks, dedup_cut, state_bytes, log_bytes;
     int64_t dedup_horizon_ms;
 };
 void kpid_shard_stats(const struct kpid_shard *shard, struct kpid_shard_stats *ret);

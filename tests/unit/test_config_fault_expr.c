@@ -184,6 +184,26 @@ Test(config_fault, measures)
          "key: not a field", "name of one field"},
         {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, resume: gift } } }\n", 1,
          74, "`resume` without `pause`", "add pause"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, due: 2h } } }\n", 1, 74,
+         "`due` without `deadline`", "add deadline"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: gift } } }\n", 1, 81,
+         "stops must be a mapping", "key: value"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: { met: gift } } } }\n", 1,
+         83, "`met` is a part of every clock", "another name"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: { p90: gift } } } }\n", 1,
+         83, "`p90` is a part of every clock", "another name"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: { 1st: gift } } } }\n", 1,
+         83, "can't be the name of a stop", "begin with a letter"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: { b: { deadline: 2h } } } } "
+         "}\n", 1, 86, "has no `when`", "add when"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: { b: { when: gift, "
+         "deadline: 0s } } } } }\n", 1, 110, "deadline: 0s is out of range", "above 0"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: { b: { wen: gift, when: "
+         "gift } } } } }\n", 1, 88, "unknown key `wen`", "`when`"},
+        {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, stops: { b1: gift, b2: gift, b3: "
+         "gift, b4: gift, b5: gift, b6: gift, b7: gift } } } }\n", 1, 143, "more than 6 stops", "second clock"},
+        {"measures: { a: { from: orders, by: [start.channel, channel], clock: { key: k, start: gift, stop: gift } } }\n",
+         1, 52, "group `channel` stands twice", "from the start or from the stop"},
         {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, negative: no } } }\n", 1,
          84, "negative can't be `no`", "drop, keep"},
         {"measures: { a: { from: orders, clock: { key: k, start: gift, stop: gift, deadlin: 2h } } }\n", 1,

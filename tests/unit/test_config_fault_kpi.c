@@ -55,9 +55,32 @@ Test(config_fault, kpis)
         {"kpis: { a: { formula: orders, windows: [5m], by: [chanel] } }\n", 1, 51,
          "measure `orders` can't be grouped by `chanel`", "did you mean `channel`?"},
         {"kpis: { a: { formula: processing.n, windows: [5m], by: [start.channel] } }\n", 1, 57,
+         "fields of the event that stops it", "by: [start.channel] in the measure"},
+        {"kpis: { a: { formula: processing.n, windows: [5m], by: [stop.channel] } }\n", 1, 57,
          "fields of the event that stops it", "by: [channel]"},
     };
     kit_faults(BEFORE, cases);
+}
+
+#define CLOCKS                                                                                               \
+    "sources: { s: { topic: t } }\nmeasures: { c: { from: s, by: [start.a, b, stop.d], clock: { key: k, start: " \
+    "type == \"a\", stop: type == \"b\", deadline: 2h, stops: { reply: type == \"c\" } } } }\n"
+
+Test(config_fault, parts_and_groups_of_clocks)
+{
+    static const struct fault_case cases[] = {
+        {"kpis: { a: { formula: c.due, windows: [5m] } }\n", 1, 23, "part `due` says nothing: measure `c` has no `due`",
+         "add due: DURATION"},
+        {"kpis: { a: { formula: c.reply.due, windows: [5m] } }\n", 1, 23, "measure `c` has no `deadline`",
+         "add deadline: DURATION"},
+        {"kpis: { a: { formula: c.rely.n, windows: [5m] } }\n", 1, 23, "has no part `rely.n`", "its parts are: n, met"},
+        {"kpis: { a: { formula: c.reply.m, windows: [5m] } }\n", 1, 23, "has no part `reply.m`", "its parts are: n, met"},
+        {"kpis: { a: { formula: c.n, windows: [5m], by: [a, b] } }\n", 1, 47, "some of these groups from its start",
+         "one of the two"},
+        {"kpis: { a: { formula: c.n, windows: [5m], by: [e] } }\n", 1, 48, "can't be grouped by `e`", "groups of the "
+         "measure: a, b, d"},
+    };
+    kit_faults(CLOCKS, cases);
 }
 
 Test(config_fault, formulas)
