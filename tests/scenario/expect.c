@@ -294,9 +294,10 @@ static void expect_counters(struct script *script, char **words, size_t n)
         kpid_shard_stats(at->at[p].shard, &stats);
         const uint64_t more[] = { stats.panes, stats.groups, stats.groups_refused, stats.other_events,
                                   stats.keys, stats.keys_forgotten, stats.keys_refused, stats.negatives,
-                                  stats.absent, stats.dedup_marks, stats.dedup_cut };
+                                  stats.uncovered, stats.undated, stats.absent, stats.dedup_marks, stats.dedup_cut };
         uint64_t *const into[] = { &all.panes, &all.groups, &all.groups_refused, &all.other_events,
                                    &all.keys, &all.keys_forgotten, &all.keys_refused, &all.negatives,
+                                   &all.uncovered, &all.undated,
                                    &all.absent, &all.dedup_marks, &all.dedup_cut };
         for (size_t i = 0; i < KPID_COUNT_OF(more); i++)
             *into[i] += more[i];
@@ -305,10 +306,11 @@ static void expect_counters(struct script *script, char **words, size_t n)
     add_ledger(&json, &sum);
     kpid_buf_printf(&json, ",\"panes\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"groups_refused\":%" PRIu64
                            ",\"other_events\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"keys_forgotten\":%" PRIu64
-                           ",\"keys_refused\":%" PRIu64 ",\"negatives\":%" PRIu64 ",\"absent\":%" PRIu64
+                           ",\"keys_refused\":%" PRIu64 ",\"negatives\":%" PRIu64
+                           ",\"uncovered\":%" PRIu64 ",\"undated\":%" PRIu64 ",\"absent\":%" PRIu64
                            ",\"dedup_marks\":%" PRIu64 ",\"dedup_cut\":%" PRIu64 "}", all.panes, all.groups,
                     all.groups_refused, all.other_events, all.keys, all.keys_forgotten, all.keys_refused,
-                    all.negatives, all.absent, all.dedup_marks, all.dedup_cut);
+                    all.negatives, all.uncovered, all.undated, all.absent, all.dedup_marks, all.dedup_cut);
     compare(script, "counters", json.data, words + 2, n - 2);
     kpid_buf_release(&json);
 }
