@@ -153,7 +153,7 @@ int main(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &self.signals, NULL); /* before there are threads, which inherit it */
     bool dump = options.dump_file != NULL;
     self.sink = dump ? kpid_sink_file_open(options.dump_file, options.msgpack)
-                     : kpid_sink_kafka_open(options.brokers, options.partitions);
+                     : kpid_sink_kafka_open(&options);
     if (self.sink == NULL)
         return 1;
     if (dump || announce(&options, kpid_sink_kafka_address(self.sink)))

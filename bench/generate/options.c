@@ -28,6 +28,7 @@ static const char help[] =
     "                          (half of the hours, a sixth of them)\n"
     "    --seed N              the same seed and times give the same events (the time)\n"
     "    --format json|msgpack (json)\n"
+    "    --compression none|lz4|gzip|snappy|zstd (lz4)\n"
     "    --partitions N        of each topic, where they are made here (6)\n"
     "    --brokers HOST:PORT   produce there; makes topics that are not there\n"
     "    --bootstrap-file F    write the address of the Kafka into F, once it answers\n"
@@ -94,6 +95,16 @@ static bool parse_format(struct kpid_options *options, const char *text)
     return options->msgpack || strcmp(text, "json") == 0 || fault("format", text, "neither json nor msgpack");
 }
 
+static bool parse_compression(struct kpid_options *options, const char *text)
+{
+    static const char *const known[] = {"none", "lz4", "gzip", "snappy", "zstd"};
+    options->compression = text;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(text, known[i]) == 0)
+            return true;
+    return fault("compression", text, "not one of none, lz4, gzip, snappy, zstd");
+}
+
 static bool parse_one(struct kpid_options *options, int option, const char *text)
 {
     double number = 0;
@@ -112,6 +123,7 @@ static bool parse_one(struct kpid_options *options, int option, const char *text
     case 'r': good = parse_number("rate", text, 0.001, 1e6, &options->rate); break;
     case 'i': good = parse_incident(options, text); break;
     case 'f': good = parse_format(options, text); break;
+    case 'c': good = parse_compression(options, text); break;
     case 'x': good = parse_integer("seed", text, &options->seed); break;
     case 'e':
         good = parse_number("end", text, 0, 1e14, &number);
@@ -143,6 +155,7 @@ enum kpid_options_result kpid_options_parse(struct kpid_options *ret, int argc, 
         {"rate", required_argument, NULL, 'r'},
         {"incident", required_argument, NULL, 'i'},
         {"format", required_argument, NULL, 'f'},
+        {"compression", required_argument, NULL, 'c'},
         {"seed", required_argument, NULL, 'x'},
         {"end", required_argument, NULL, 'e'},
         {"partitions", required_argument, NULL, 'p'},
@@ -152,6 +165,7 @@ enum kpid_options_result kpid_options_parse(struct kpid_options *ret, int argc, 
     struct kpid_options options = {.hours = 6,
                                    .seconds = 60,
                                    .rate = 50,
+                                   .compression = "lz4",
                                    .seed = (uint64_t)now_ms,
                                    .incident_length_h = -1,
                                    .partitions = 6};

@@ -10,6 +10,7 @@ struct kpid_options {
     const char *bootstrap_file;               /* NULL: none */
     const char *status_file;                  /* NULL: none */
     const char *dump_file;                    /* NULL: produce; "-": standard output */
+    const char *compression;                  /* of what is produced, as librdkafka names it */
     double hours;                             /* of history */
     double seconds;                           /* in which the history is produced, wall time */
     double live_s;                            /* real time after it */

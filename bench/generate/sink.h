@@ -5,6 +5,7 @@
 #define KPID_GENERATE_SINK_H
 
 #include "event.h"
+#include "options.h"
 
 #include <stdbool.h>
 
@@ -25,8 +26,8 @@ struct kpid_sink {
     uint64_t failed;
 };
 
-/* brokers NULL: an embedded Kafka. Makes the topics. NULL: said why. Returns, end with its close. */
-struct kpid_sink *kpid_sink_kafka_open(const char *brokers, int partitions);
+/* options->brokers NULL: an embedded Kafka. Makes the topics. NULL: said why. Returns, end with its close. */
+struct kpid_sink *kpid_sink_kafka_open(const struct kpid_options *options);
 /* The address of the Kafka. Borrowed until close. */
 const char *kpid_sink_kafka_address(const struct kpid_sink *sink);
 

@@ -132,13 +132,14 @@ static bool create_topics(struct kafka_sink *self, int partitions)
     return good;
 }
 
-static bool configure(rd_kafka_conf_t *conf, const char *brokers)
+static bool configure(rd_kafka_conf_t *conf, const struct kpid_options *options)
 {
+    const char *brokers = options->brokers;
     const char *settings[][2] = {
         {brokers != NULL ? "bootstrap.servers" : "test.mock.num.brokers", brokers != NULL ? brokers : "1"},
         {"client.id", "kpid-generate"},
         {"partitioner", "murmur2_random"}, /* as Kafka's Java client */
-        {"compression.codec", "lz4"},      /* the embedded Kafka keeps as many bytes as they are sent */
+        {"compression.codec", options->compression}, /* the embedded Kafka keeps as many bytes as are sent */
         {"enable.idempotence", brokers != NULL ? "true" : "false"},
         {"delivery.report.only.error", "true"},
         {"linger.ms", "5"},
@@ -156,8 +157,10 @@ static bool configure(rd_kafka_conf_t *conf, const char *brokers)
     return true;
 }
 
-struct kpid_sink *kpid_sink_kafka_open(const char *brokers, int partitions)
+struct kpid_sink *kpid_sink_kafka_open(const struct kpid_options *options)
 {
+    const char *brokers = options->brokers;
+    int partitions = options->partitions;
     char why[WHY_SIZE];
     struct kafka_sink *self = malloc(sizeof *self);
     if (self == NULL)
@@ -167,7 +170,7 @@ struct kpid_sink *kpid_sink_kafka_open(const char *brokers, int partitions)
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_opaque(conf, self);
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-    if (configure(conf, brokers)) {
+    if (configure(conf, options)) {
         self->kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
         if (self->kafka == NULL)
             complain("Kafka", why);

@@ -128,7 +128,10 @@ struct daemon {
     size_t letters_bytes;
     struct letter_flight *flights;
     size_t n_flights;
-    struct { uint64_t letters_sent, letters_lost, letters_failed, letters_waiting, reloads, reload_faults; } n;
+    struct {
+        uint64_t letters_sent, letters_lost, letters_failed, letters_waiting, reloads, reload_faults, commit_bytes,
+            commit_changed_bytes;
+    } n;
     struct kpid_complaint redis_down, fault, letters_silent, lookup;
 };
 

@@ -222,6 +222,14 @@ static void committed(void *ctx, enum kpid_store_status status)
         kpid_round_committed(d);
 }
 
+static void count_commit(struct daemon *d, const struct kpid_commit *commit)
+{
+    d->n.commit_bytes += commit->meta.len;
+    for (size_t i = 0; i < commit->n_pages; i++)
+        d->n.commit_bytes += commit->pages[i].len;
+    d->n.commit_changed_bytes += commit->changed_bytes;
+}
+
 /* Cuts and commits if there is anything to write; false: there is not. */
 bool kpid_owner_commit(struct slot_owner *slot)
 {
@@ -239,6 +247,7 @@ bool kpid_owner_commit(struct slot_owner *slot)
     if (!slot->whole && !kpid_shard_dirty(slot->shard))
         return false;
     kpid_shard_cut(slot->shard, slot->whole, &commit);
+    count_commit(d, &commit);
     slot->whole = false;
     slot->cut_sent = kpid_shard_cuts(slot->shard);
     slot->committing = true;

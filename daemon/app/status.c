@@ -170,6 +170,10 @@ static int metrics_page(void *ctx, struct kpid_buf *body, const char **ret_type)
     simple(body, "kpid_transitions_total", "counter", "Alert transitions published.", (double)publish.transitions);
     simple(body, "kpid_publish_refused_total", "counter", "Writes that Redis refused to an older writer.",
            (double)publish.refused);
+    simple(body, "kpid_commit_bytes_total", "counter", "Bytes of state that commits wrote, headers included.",
+           (double)d->n.commit_bytes);
+    simple(body, "kpid_commit_changed_bytes_total", "counter", "The part of them that had changed.",
+           (double)d->n.commit_changed_bytes);
     simple(body, "kpid_outbox_entries", "gauge", "Alert notifications not yet confirmed.", (double)publish.outbox);
     simple(body, "kpid_letters_sent_total", "counter", "Dead letters delivered.", (double)d->n.letters_sent);
     simple(body, "kpid_letters_failed_total", "counter", "Dead letters to be sent again.", (double)d->n.letters_failed);

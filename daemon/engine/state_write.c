@@ -418,10 +418,13 @@ void kpid_shard_cut(struct kpid_shard *shard, bool whole, struct kpid_commit *re
         write_groups(&w, false);
     }
     write_dirty(&w);
+    uint64_t changed = w.written + w.page.len;
     walk(&w, whole);
     page_close(&w);
+    uint64_t before_marks = w.written;
     kpid_dedup_pack_new(shard->dedup, whole, write_marks, &w);
     page_close(&w);
+    ret->changed_bytes = changed + w.written - before_marks;
     drop_pages(&w, 0, kpid_dedup_oldest(shard->dedup));
     for (size_t i = 0; i < shard->n_letters; i++)
         if (!shard->letters[i].cut)

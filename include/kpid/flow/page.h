@@ -24,6 +24,8 @@ struct kpid_commit {
     size_t n_pages;
     uint64_t *dropped;         /* ids of pages that this commit makes superfluous */
     size_t n_dropped;
+    uint64_t changed_bytes;    /* of the pages: what differs from the last cut; the rest is written again only to be
+                                  gathered */
     bool reset;                /* pages hold the whole state: every older page is superfluous */
 };
 
