@@ -4,7 +4,7 @@
  *
  * The events are the generator's, of topics in partitions. In each round every shard is new, takes the first half of
  * the events unmeasured, so that groups, panes and clocks are there, and then the second half. "upkeep" is what the
- * engine does once a tick, here every 100,000 events: deadlines, merging and releasing panes, packing what changed.
+ * engine does once a tick, here ten times in a round: deadlines, merging and releasing panes, packing what changed.
  * Ways take turns in every round, so that a busy machine disturbs them alike; a ratio is the median of the rounds'.
  */
 #include "decode_bare.h"
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTITIONS = 4, TICK = 100000, ROUNDS = 15, EVENTS = 1000000, FORMATS = 2 };
+enum { PARTITIONS = 4, TICKS = 10, ROUNDS = 15, EVENTS = 1000000, FORMATS = 2 };
 #define RATE 2000 /* events a second of event time at the busiest hour */
 
 enum way { BARE, DECODE, ENGINE, UPKEEP, WAYS };
@@ -130,11 +130,11 @@ static void measure(struct bench *bench, enum way way, int format, size_t from, 
 
 static void round_of(struct bench *bench, int format, int round)
 {
-    size_t n = bench->streams[format].n, half = n / 2;
+    size_t n = bench->streams[format].n, tick = n / TICKS, half = tick * TICKS / 2;
     struct kpid_cost costs[WAYS] = { 0 };
     shards_new(bench);
-    for (size_t at = 0; at < n; at += TICK) {
-        size_t to = at + TICK < n ? at + TICK : n;
+    for (size_t at = 0; at + tick <= n; at += tick) {
+        size_t to = at + tick;
         struct kpid_cost unmeasured[WAYS] = { 0 }, *into = at >= half ? costs : unmeasured;
         for (enum way way = BARE; way <= ENGINE; way++)
             measure(bench, way, format, at, to, &into[way]);
@@ -144,7 +144,7 @@ static void round_of(struct bench *bench, int format, int round)
         kpid_meter_stop(&bench->meter, &into[UPKEEP]);
     }
     shards_free(bench);
-    size_t measured = n - (half + TICK - 1) / TICK * TICK;
+    size_t measured = tick * TICKS - half;
     costs[UPKEEP].ns += costs[ENGINE].ns;
     costs[UPKEEP].instructions += costs[ENGINE].instructions;
     for (int way = 0; way < WAYS; way++)
@@ -190,7 +190,7 @@ int main(int argc, char **argv)
     struct kpid_buf faults = KPID_BUF_INIT;
     size_t n_faults, rounds = argc > 2 ? strtoul(argv[2], NULL, 10) : ROUNDS;
     size_t events = argc > 3 ? strtoul(argv[3], NULL, 10) : EVENTS;
-    if (argc < 2 || rounds < 1 || rounds > KPID_SPREAD_MAX || events < 4) {
+    if (argc < 2 || rounds < 1 || rounds > KPID_SPREAD_MAX || events < TICKS) {
         fprintf(stderr, "usage: kpid-bench-engine CONFIG [ROUNDS [EVENTS]]\n");
         return 2;
     }

@@ -218,6 +218,11 @@ static int64_t index_of(const struct kpid_dedup *dedup, int64_t ts_ms)
     return ts_ms / dedup->width_ms - (ts_ms % dedup->width_ms < 0);
 }
 
+void kpid_dedup_prefetch(const struct kpid_dedup *dedup, uint64_t hash)
+{
+    kpid_dedup_table_prefetch(&dedup->table, hash);
+}
+
 bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash)
 {
     return kpid_dedup_table_find(&dedup->table, hash) != 0;

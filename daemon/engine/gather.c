@@ -183,6 +183,18 @@ static size_t choose_rung(const struct kpid_measure_state *m, int64_t start_ms, 
     return best;
 }
 
+/* The rung that the levels at a boundary are best summed from: the fewest panes, and complete from the beginning. */
+static size_t choose_level_rung(const struct kpid_measure_state *m, size_t place, size_t rung, int64_t boundary_ms)
+{
+    size_t best = rung;
+
+    for (size_t r = 1; r < m->def->n_rungs; r++)
+        if (m->marks[r].began_ms == KPID_NEVER && m->marks[r].merged_ms != KPID_NEVER &&
+            m->marks[r].merged_ms <= boundary_ms && kpid_list(m, place, r)->n < kpid_list(m, place, best)->n)
+            best = r;
+    return best;
+}
+
 /* Known from its first event on, for group_ttl after its last one: whatever was read ahead of the boundary. */
 static void known_groups(struct kpid_gather *g, int64_t boundary_ms)
 {
@@ -230,7 +242,7 @@ static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t
     kpid_ladder_collect(m, place, rung, start_ms, boundary_ms, visit, g);
     if (g->agg->levels) {
         g->levels_only = true;
-        kpid_ladder_collect_before(m, place, rung, boundary_ms, visit, g);
+        kpid_ladder_collect_before(m, place, choose_level_rung(m, place, rung, boundary_ms), boundary_ms, visit, g);
     }
     if (m->keys)
         kpid_keys_ages(m->keys, (uint32_t)place, boundary_ms, age_row, g);

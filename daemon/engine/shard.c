@@ -213,21 +213,18 @@ static void note_activity(struct kpid_shard *shard, const struct kpid_event *eve
 }
 
 /* xxh64 of the id, apart for each topic; false: the event has none. */
-static bool id_hash(struct kpid_shard *shard, const struct kpid_record *record, const struct kpid_event *event,
-                    uint64_t *ret)
+static bool id_hash(const struct kpid_record *record, const struct kpid_event *event, uint64_t *ret)
 {
     const struct kpid_value *id = &event->values[KPID_SLOT_ID];
 
-    if (id->kind != KPID_STRING || id->len == 0) {
-        shard->topics[record->topic].ledger.no_id++;
+    if (id->kind != KPID_STRING || id->len == 0)
         return false;
-    }
     *ret = kpid_hash(id->str, id->len, record->topic);
     return true;
 }
 
 static enum kpid_class classify(struct kpid_shard *shard, const struct kpid_record *record,
-                                const struct kpid_event *event, int64_t now_ms, uint64_t *ret_mark, bool *ret_marked)
+                                const struct kpid_event *event, int64_t now_ms, const uint64_t *mark)
 {
     const struct kpid_source *source = shard->source;
     struct kpid_topic_state *topic = &shard->topics[record->topic];
@@ -242,8 +239,8 @@ static enum kpid_class classify(struct kpid_shard *shard, const struct kpid_reco
         return KPID_CLASS_LATE;
     if (event->ts_ms > topic->highest_ms)
         topic->highest_ms = event->ts_ms;
-    *ret_marked = id_hash(shard, record, event, ret_mark);
-    if (*ret_marked && kpid_dedup_seen(shard->dedup, *ret_mark))
+    topic->ledger.no_id += !mark;
+    if (mark && kpid_dedup_seen(shard->dedup, *mark))
         return KPID_CLASS_DUPLICATE;
     return shard->n_prepared ? KPID_CLASS_COUNTED : KPID_CLASS_FILTERED;
 }
@@ -251,9 +248,12 @@ static enum kpid_class classify(struct kpid_shard *shard, const struct kpid_reco
 enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_record *record,
                                 const struct kpid_event *event, int64_t now_ms, enum kpid_reason *ret_reason)
 {
-    enum kpid_reason reason = kpid_shard_prepare(shard, record, event);
     uint64_t mark = 0;
-    bool marked = false, taken = false;
+    bool marked = id_hash(record, event, &mark), taken = false;
+
+    if (marked) /* the one look-up that goes to memory: it is on its way while the event is prepared */
+        kpid_dedup_prefetch(shard->dedup, mark);
+    enum kpid_reason reason = kpid_shard_prepare(shard, record, event);
 
     if (reason != KPID_REASON_NONE) {
         *ret_reason = reason;
@@ -261,7 +261,7 @@ enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_reco
     }
     shard->topics[record->topic].ledger.rounded += event->n_rounded;
     shard->taken_ms = event->ts_ms;
-    enum kpid_class class = classify(shard, record, event, now_ms, &mark, &marked);
+    enum kpid_class class = classify(shard, record, event, now_ms, marked ? &mark : NULL);
     if (class == KPID_CLASS_FUTURE || class == KPID_CLASS_LATE) {
         *ret_reason = class == KPID_CLASS_LATE ? KPID_REASON_LATE : KPID_REASON_FUTURE;
         return close_record(shard, record, class, *ret_reason);

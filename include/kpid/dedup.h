@@ -18,6 +18,8 @@ struct kpid_dedup;
 struct kpid_dedup *kpid_dedup_new(int64_t horizon_ms, size_t max_bytes); /* returns, free with _free */
 void kpid_dedup_free(struct kpid_dedup *dedup);
 
+/* Has the memory brought near that a look-up of `hash` needs soon. */
+void kpid_dedup_prefetch(const struct kpid_dedup *dedup, uint64_t hash);
 /* Whether `hash` is marked. Does not mark: an event is checked first and marked when it is counted or filtered. */
 bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash);
 /* A hash that is marked already keeps the later of both slices. */

@@ -1,0 +1,52 @@
+#!/usr/bin/python3
+"""The programs of bench/ run, on little input, and print their tables. What they print is nobody's pass or failure."""
+
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import harness
+
+
+def run(*command, deadline_s=120):
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=deadline_s * harness.SLOW, check=False
+    )
+    if done.returncode:
+        raise AssertionError(f"{command[0]}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Bench(harness.TestCase):
+    def rows(self, text, words, columns):
+        """The numbers at the end of the one line that begins with these words."""
+        lines = [line for line in text.splitlines() if line.startswith(words)]
+        self.assertEqual(len(lines), 1, text)
+        numbers = [float(word) for word in lines[0].split()[-columns:]]
+        self.assertEqual(len(numbers), columns, text)
+        return numbers
+
+    def test_decode(self):
+        table = run(harness.tool("bench", "kpid-bench-decode"), 1)
+        self.assertGreater(self.rows(table, "json, kpid_decode", 5)[0], 0)
+        self.assertGreater(self.rows(table, "msgpack, kpid_decode", 5)[0], 0)
+
+    def test_engine(self):
+        table = run(harness.tool("bench", "kpid-bench-engine"), os.path.join(harness.ROOT, "conf", "kpid.yaml"), 1, 40000)
+        for encoding in ("json", "msgpack"):
+            low, middle, high = self.rows(table, f"{encoding:8} decode + engine  ", 8)[:3]
+            self.assertTrue(0 < low <= middle <= high, table)
+
+    def test_pipeline(self):
+        harness.shared_brokers()  # skips where Kafka cannot be
+        table = run(
+            os.path.join(harness.ROOT, "bench", "pipeline"), "--events", 4000, "--pairs", 1, "--format", "msgpack",
+            "--compression", "lz4", "--build", harness.BUILD,
+        )  # fmt: skip
+        self.assertGreater(self.rows(table, "kpid / bare", 3)[0], 0)
+        self.assertGreaterEqual(self.rows(table, "written / changed", 3)[0], 1)
+
+
+if __name__ == "__main__":
+    harness.main()
