@@ -46,11 +46,19 @@ static void plan_kpi(struct kpid_evaluator *ev, uint32_t k)
     for (size_t i = 0; i < n; i++) {
         uint32_t measure = kpi->refs[i].measure, source = ev->model->measures[measure].source;
         size_t reader = 0;
-        while (reader < i && kpi->refs[reader].measure != measure)
+        while (reader < i && (kpi->refs[reader].measure != measure ||
+                              !kpid_shift_equal(kpi->refs[reader].shift, kpi->refs[i].shift)))
             reader++;
         plan->refs[i] = (struct ref_plan){ source, place_of(&ev->model->plans[source], measure),
                                            grouping_of(ev->model, source, kpi),
-                                           reader < i ? plan->refs[reader].reader : plan->n_readers++ };
+                                           reader < i ? plan->refs[reader].reader : plan->n_readers++,
+                                           { 0, 0, 0 } };
+    }
+    plan->looks_back = kpid_zalloc(plan->n_readers + 1, sizeof(*plan->looks_back));
+    plan->only_back = true;
+    for (size_t i = 0; i < n; i++) {
+        plan->looks_back[plan->refs[i].reader] = kpid_shift_is(kpi->refs[i].shift);
+        plan->only_back = plan->only_back && kpid_shift_is(kpi->refs[i].shift);
     }
 }
 
@@ -86,6 +94,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
         free(ev->kpis[k].parts);
         for (size_t w = 0; w < ev->model->kpis[k].n_windows; w++)
             free(ev->kpis[k].progress[w].gone.at);
+        free(ev->kpis[k].looks_back);
         free(ev->kpis[k].progress);
     }
     for (size_t i = 0; i < ev->n_gathers; i++)

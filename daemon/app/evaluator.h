@@ -41,12 +41,15 @@ struct ref_plan {
     uint32_t source;
     size_t place;          /* in plan->measures */
     uint16_t grouping;     /* of the KPI's `by` in that source */
-    size_t reader;         /* refs of the same measure share one */
+    size_t reader;         /* refs of the same measure and time share one */
+    struct kpid_stretch stretch; /* what it reads in the evaluation at work */
 };
 
 struct kpi_plan {
     struct ref_plan *refs; /* n_refs + n_parts */
     size_t n_readers;
+    bool *looks_back;      /* per reader: it reads an earlier window */
+    bool only_back;        /* all of them do */
     struct progress *progress; /* n_windows */
     struct kpid_reading *readings;
     struct kpid_number *parts;
@@ -102,6 +105,8 @@ struct occasion {
 /* occasion.c */
 void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *occasion);
 int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi);
+/* How far behind `of` the ref's own boundary lies while the window stays the same. */
+int64_t kpid_ref_back(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of);
 /* judge.c */
 void kpid_judge(struct kpid_evaluator *ev, const struct occasion *occasion, const struct kpid_snapshot *snapshot);
 void kpid_judge_end(struct kpid_evaluator *ev, const struct occasion *occasion, const char *const *group);

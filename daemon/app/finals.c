@@ -12,25 +12,42 @@ static int64_t at_or_before_multiple(int64_t t_ms, int64_t step_ms)
     return kpid_after_multiple(t_ms, step_ms) - step_ms;
 }
 
-/* The first boundary > after_ms at which any figure of the KPI may change. */
-static int64_t next_change(const struct kpid_evaluator *ev, uint32_t k, int64_t start_ms, int64_t after_ms,
+/* The same as kpid_shard_next_change for a ref that looks back_ms further back; where that is no multiple of the step
+ * its boundaries lie between ours, and the change is looked for a step too early rather than too late. */
+static int64_t shard_change(const struct kpid_shard *shard, size_t place, int64_t back_ms, int64_t after_ms,
+                            int64_t step_ms, int64_t length_ms)
+{
+    int64_t next = kpid_shard_next_change(shard, place, after_ms - back_ms, step_ms, length_ms);
+
+    if (next == KPID_FOREVER)
+        return next;
+    next += back_ms;
+    if (back_ms % step_ms)
+        next = at_or_before_multiple(next, step_ms);
+    return next > after_ms ? next : kpid_after_multiple(after_ms, step_ms);
+}
+
+/* The first boundary > after.boundary_ms at which any figure of the KPI may change. */
+static int64_t next_change(const struct kpid_evaluator *ev, uint32_t k, uint32_t w, struct kpid_stretch after,
                            int64_t step_ms, int64_t length_ms)
 {
+    int64_t after_ms = after.boundary_ms;
     const struct kpid_kpi *kpi = &ev->model->kpis[k];
     const struct kpi_plan *plan = &ev->kpis[k];
-    int64_t best = kpid_target_next_change(kpi, start_ms, after_ms);
+    int64_t best = kpid_target_next_change(kpi, after.start_ms, after_ms);
 
     if (best != KPID_FOREVER)
         best = kpid_after_multiple(best - 1, step_ms);
     for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
         const struct kpid_evaluator_source *source = &ev->sources[plan->refs[i].source];
         const struct kpid_source *def = &ev->model->sources[plan->refs[i].source];
+        int64_t back = kpid_ref_back(kpi, w, i, after);
         for (size_t s = 0; s < source->n_shards && best > after_ms + step_ms; s++) {
-            int64_t next = kpid_shard_next_change(source->shards[s], plan->refs[i].place, after_ms, step_ms, length_ms);
+            int64_t next = shard_change(source->shards[s], plan->refs[i].place, back, after_ms, step_ms, length_ms);
             if (next < best)
                 best = next;
-            next = kpid_shard_next_change(source->shards[s], ev->model->plans[plan->refs[i].source].n_measures,
-                                          after_ms, step_ms, def->silent_after_ms);
+            next = shard_change(source->shards[s], ev->model->plans[plan->refs[i].source].n_measures, back, after_ms,
+                                step_ms, def->silent_after_ms);
             if (next < best)
                 best = next;
             next = kpi->n_by ? kpid_shard_next_gone(source->shards[s], plan->refs[i].grouping, after_ms) : KPID_FOREVER;
@@ -68,7 +85,8 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
         if (!spend(ev))
             return false;
         int64_t last = at_or_before_multiple(until_ms, window->slide_ms);
-        int64_t change = next_change(ev, k, boundary - window->length_ms, boundary, window->slide_ms, window->length_ms);
+        struct kpid_stretch own = { boundary - window->length_ms, boundary, boundary };
+        int64_t change = next_change(ev, k, w, own, window->slide_ms, window->length_ms);
         if (change != KPID_FOREVER && change - window->slide_ms < last)
             last = change - window->slide_ms;
         if (last < boundary)
@@ -126,7 +144,8 @@ static bool judge_open(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_
         if (!spend(ev))
             return false;
         int64_t last = at_or_before_multiple(until_ms < end_ms ? until_ms : end_ms - 1, kpi->judge_every_ms);
-        int64_t change = next_change(ev, k, start_ms, boundary, kpi->judge_every_ms, KPID_FOREVER);
+        struct kpid_stretch own = { start_ms, end_ms, boundary };
+        int64_t change = next_change(ev, k, w, own, kpi->judge_every_ms, KPID_FOREVER);
         if (change != KPID_FOREVER && change - kpi->judge_every_ms < last)
             last = change - kpi->judge_every_ms;
         if (last < boundary)

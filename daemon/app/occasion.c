@@ -5,6 +5,29 @@
 
 static const uint64_t zero_cell[64]; /* what a group that a measure does not know reads as */
 
+static struct kpid_stretch stretch_of(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of)
+{
+    return kpid_window_earlier(&kpi->windows[window], kpi->refs[ref].shift, of);
+}
+
+int64_t kpid_ref_back(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of)
+{
+    struct kpid_stretch earlier = stretch_of(kpi, window, ref, of);
+
+    return kpi->windows[window].kind == KPID_WINDOW_CALENDAR ? of.start_ms - earlier.start_ms
+                                                             : of.boundary_ms - earlier.boundary_ms;
+}
+
+/* Works out what each ref reads. */
+static void place_stretches(struct kpid_evaluator *ev, const struct occasion *o)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
+    struct kpid_stretch own = { o->start_ms, o->end_ms, o->boundary_ms };
+
+    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++)
+        ev->kpis[o->kpi].refs[i].stretch = stretch_of(kpi, o->window, i, own);
+}
+
 static uint32_t gather_all(struct kpid_evaluator *ev, const struct occasion *o, bool groups)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
@@ -20,7 +43,8 @@ static uint32_t gather_all(struct kpid_evaluator *ev, const struct occasion *o, 
         const struct kpid_evaluator_source *source = &ev->sources[ref->source];
         size_t slot = ref->reader * 2 + groups;
         ev->rows[slot].n = kpid_gather_window(ev->gathers[slot], source->shards, source->n_shards, ref->place,
-                                              groups ? ref->grouping : 0, o->start_ms, o->boundary_ms,
+                                              groups ? ref->grouping : 0, ref->stretch.start_ms,
+                                              ref->stretch.boundary_ms,
                                               &ev->rows[slot].rows, &found);
         ev->rows[slot].at = 0;
         reasons |= found | source->reasons;
@@ -37,6 +61,7 @@ static void read_ref(struct kpid_evaluator *ev, const struct occasion *o, size_t
     const struct kpid_source *source = &ev->model->sources[measure->source];
     const struct kpid_evaluator_source *shards = &ev->sources[measure->source];
     struct kpid_reading *reading = &ev->kpis[o->kpi].readings[i];
+    const struct kpid_stretch *stretch = &ev->kpis[o->kpi].refs[i].stretch;
     int64_t silent = source->silent_after_ms;
 
     if (!cell)
@@ -52,12 +77,13 @@ static void read_ref(struct kpid_evaluator *ev, const struct occasion *o, size_t
     switch (kpi->windows[o->window].kind) {
     case KPID_WINDOW_ALL: silent = KPID_FOREVER; break;
     case KPID_WINDOW_CALENDAR:
-        if (silent < o->end_ms - o->start_ms)
-            silent = o->end_ms - o->start_ms;
+        if (silent < stretch->end_ms - stretch->start_ms)
+            silent = stretch->end_ms - stretch->start_ms;
         break;
     default: break;
     }
-    reading->alive = reading->samples || kpid_shards_alive(shards->shards, shards->n_shards, o->boundary_ms, silent);
+    reading->alive =
+        reading->samples || kpid_shards_alive(shards->shards, shards->n_shards, stretch->boundary_ms, silent);
 }
 
 static int compare_groups(const struct kpid_gather_row *a, const struct kpid_gather_row *b, size_t n_by)
@@ -101,7 +127,15 @@ static void finish(struct kpid_evaluator *ev, const struct occasion *o, const ch
     plan->progress[o->window].touched = true;
 }
 
-/* The groups of all measures, in one order. */
+/* The reader's row of a group, NULL: it has none. Rows are asked for in ascending order. */
+static const void *row_cell(struct reader_rows *rows, const struct kpid_gather_row *group, size_t n_by)
+{
+    while (rows->at < rows->n && compare_groups(&rows->rows[rows->at], group, n_by) < 0)
+        rows->at++;
+    return rows->at < rows->n && !compare_groups(&rows->rows[rows->at], group, n_by) ? rows->rows[rows->at].cell : NULL;
+}
+
+/* The groups of all measures, in one order. What a group did earlier makes it no group of today. */
 static void run_groups(struct kpid_evaluator *ev, const struct occasion *o)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
@@ -112,22 +146,18 @@ static void run_groups(struct kpid_evaluator *ev, const struct occasion *o)
         const struct kpid_gather_row *least = NULL;
         for (size_t r = 0; r < plan->n_readers; r++) {
             struct reader_rows *rows = &ev->rows[r * 2 + 1];
+            if (plan->looks_back[r] && !plan->only_back)
+                continue;
             if (rows->at < rows->n && (!least || compare_groups(&rows->rows[rows->at], least, kpi->n_by) < 0))
                 least = &rows->rows[rows->at];
         }
         if (!least)
             return;
         struct kpid_gather_row group = *least;
-        for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
-            struct reader_rows *rows = &ev->rows[plan->refs[i].reader * 2 + 1];
-            bool has = rows->at < rows->n && !compare_groups(&rows->rows[rows->at], &group, kpi->n_by);
-            read_ref(ev, o, i, has ? rows->rows[rows->at].cell : NULL);
-        }
-        for (size_t r = 0; r < plan->n_readers; r++) {
-            struct reader_rows *rows = &ev->rows[r * 2 + 1];
-            if (rows->at < rows->n && !compare_groups(&rows->rows[rows->at], &group, kpi->n_by))
-                rows->at++;
-        }
+        for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++)
+            read_ref(ev, o, i, row_cell(&ev->rows[plan->refs[i].reader * 2 + 1], &group, kpi->n_by));
+        for (size_t r = 0; r < plan->n_readers; r++)
+            ev->rows[r * 2 + 1].at += row_cell(&ev->rows[r * 2 + 1], &group, kpi->n_by) != NULL;
         finish(ev, o, group.group, group.other, group.other ? reasons | KPID_QR(OTHER_GROUP) : reasons);
     }
 }
@@ -136,8 +166,9 @@ void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *o)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
     const struct kpi_plan *plan = &ev->kpis[o->kpi];
-    uint32_t reasons = gather_all(ev, o, false);
 
+    place_stretches(ev, o);
+    uint32_t reasons = gather_all(ev, o, false);
     ev->kpis[o->kpi].progress[o->window].groups = 0;
     for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
         const struct reader_rows *rows = &ev->rows[plan->refs[i].reader * 2];

@@ -1,6 +1,7 @@
 /*
  * Windows that late events corrected after they were final. Each gets the next revision number, which is kept with the
- * alert states under "~<KPI>|<window>|<start>" as long as the window can be corrected.
+ * alert states under "~<KPI>|<window>|<start>" as long as the window can be corrected. An event corrects the window
+ * that it lies in, and those whose figures look back at that one (`revenue @ 1w`).
  */
 #include "evaluator.h"
 
@@ -130,6 +131,38 @@ static void add_touched(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64
         (struct revision){ .kpi = k, .window = w, .start_ms = start_ms, .end_ms = end_ms };
 }
 
+/* The rolling windows of those kept that look `back_ms` back at a pane of the rung. */
+static void add_rolling(struct kpid_evaluator *ev, uint32_t k, uint32_t w, const struct kpid_rung *rung,
+                        int64_t pane_start_ms, int64_t back_ms)
+{
+    const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+    int64_t length = window->length_ms, width = back_ms % length ? window->slide_ms : length;
+
+    if (rung->kind != KPID_RUNG_FIXED || rung->width_ms != width)
+        return;
+    int64_t end = kpid_after_multiple(pane_start_ms + back_ms, length);
+    add_touched(ev, k, w, end - length, end);
+}
+
+/* The calendar windows that look back at the period which begins at start_ms. The first and last day of a month that
+ * is shorter than others may be looked at by several. */
+static void add_calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, struct kpid_shift shift, int64_t start_ms)
+{
+    const int64_t day_ms = 86400000;
+    const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+    int64_t least = start_ms + shift.ms + shift.months * 28 * day_ms - 2 * day_ms;
+    int64_t most = start_ms + shift.ms + shift.months * 31 * day_ms + 4 * day_ms;
+    int64_t start = kpid_zone_period_start(window->zone, window->period, least);
+
+    while (start <= most) {
+        int64_t end = kpid_zone_period_next(window->zone, window->period, start);
+        struct kpid_stretch own = { start, end, end };
+        if (kpid_window_earlier(window, shift, own).start_ms == start_ms)
+            add_touched(ev, k, w, start, end);
+        start = end;
+    }
+}
+
 static bool same_window(const struct kpid_window *window, const struct kpid_rung *rung)
 {
     if (window->kind == KPID_WINDOW_ROLLING)
@@ -159,6 +192,25 @@ static void add_from(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
     }
 }
 
+/* What a touched pane of a ref's measure means to one window of its KPI. */
+static void ref_touched(struct kpid_evaluator *ev, uint32_t k, uint32_t w, size_t i, uint16_t rung, int64_t start_ms,
+                        int64_t end_ms)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    const struct kpid_window *window = &kpi->windows[w];
+    const struct kpid_measure *measure = &ev->model->measures[kpi->refs[i].measure];
+    struct kpid_shift shift = kpi->refs[i].shift;
+
+    if (rung == UINT16_MAX)
+        add_from(ev, k, w, start_ms + (window->kind == KPID_WINDOW_ROLLING ? shift.ms : 0));
+    else if (!kpid_shift_is(shift) && same_window(window, &measure->rungs[rung]))
+        add_touched(ev, k, w, start_ms, end_ms);
+    else if (kpid_shift_is(shift) && window->kind == KPID_WINDOW_ROLLING)
+        add_rolling(ev, k, w, &measure->rungs[rung], start_ms, shift.ms);
+    else if (kpid_shift_is(shift) && same_window(window, &measure->rungs[rung]))
+        add_calendar(ev, k, w, shift, start_ms);
+}
+
 static void touched(void *ctx, size_t place, uint16_t rung, int64_t start_ms, int64_t end_ms)
 {
     struct finder *f = ctx;
@@ -167,16 +219,10 @@ static void touched(void *ctx, size_t place, uint16_t rung, int64_t start_ms, in
 
     for (uint32_t k = 0; k < model->n_kpis; k++) {
         const struct kpi_plan *plan = &ev->kpis[k];
-        bool reads = false;
-        for (size_t i = 0; i < model->kpis[k].n_refs && !reads; i++)
-            reads = plan->refs[i].source == f->source && plan->refs[i].place == place;
-        for (uint32_t w = 0; reads && w < model->kpis[k].n_windows; w++) {
-            const struct kpid_measure *measure = &model->measures[model->plans[f->source].measures[place]];
-            if (rung == UINT16_MAX)
-                add_from(ev, k, w, start_ms);
-            else if (same_window(&model->kpis[k].windows[w], &measure->rungs[rung]))
-                add_touched(ev, k, w, start_ms, end_ms);
-        }
+        for (size_t i = 0; i < model->kpis[k].n_refs; i++)
+            for (uint32_t w = 0; plan->refs[i].source == f->source && plan->refs[i].place == place &&
+                                 w < model->kpis[k].n_windows; w++)
+                ref_touched(ev, k, w, i, rung, start_ms, end_ms);
     }
 }
 

@@ -144,14 +144,16 @@ static bool text_check(struct resolver *r, uint32_t kpi)
  * ------------------------------------------------------------------------------------------------ */
 
 static uint16_t ref_add(struct kpid_kpi *kpi, const struct kpid_formula_text *text,
-                        const struct kpid_formula_leaf *leaf, int part)
+                        const struct kpid_formula_leaf *leaf, int part, struct kpid_shift shift)
 {
     for (size_t i = 0; i < kpi->n_refs; i++)
-        if (kpi->refs[i].measure == (uint32_t)leaf->measure && kpi->refs[i].part == part)
+        if (kpi->refs[i].measure == (uint32_t)leaf->measure && kpi->refs[i].part == part &&
+            kpid_shift_equal(kpi->refs[i].shift, shift))
             return (uint16_t)i;
     kpi->refs = kpid_realloc(kpi->refs, (kpi->n_refs + 1) * sizeof *kpi->refs);
     kpi->refs[kpi->n_refs] = (struct kpid_ref){.measure = (uint32_t)leaf->measure,
                                                .part = part,
+                                               .shift = shift,
                                                .name = kpid_strndup(text->node->text + leaf->at, leaf->len)};
     return (uint16_t)kpi->n_refs++;
 }
@@ -169,46 +171,54 @@ static int node_add(struct kpid_kpi *kpi, struct kpid_formula_node node)
 
 /* A measure's part; one that is a ratio of two others is divided here, so that both travel with the figure. */
 static int emit_ref(struct resolver *r, struct kpid_kpi *kpi, const struct kpid_formula_text *text,
-                    const struct kpid_formula_leaf *leaf)
+                    const struct kpid_formula_leaf *leaf, struct kpid_shift shift)
 {
     const struct kpid_measure *measure = &r->loader->model->measures[leaf->measure];
     struct kpid_formula_node ref = {.op = KPID_F_REF, .a = -1, .b = -1}, ratio = {.op = KPID_F_DIV};
     int upper, lower;
     if (!measure->agg->ratio || !measure->agg->ratio(leaf->part, &measure->param, &upper, &lower)) {
-        ref.ref = ref_add(kpi, text, leaf, leaf->part);
+        ref.ref = ref_add(kpi, text, leaf, leaf->part, shift);
         return node_add(kpi, ref);
     }
-    ref.ref = ref_add(kpi, text, leaf, upper);
+    ref.ref = ref_add(kpi, text, leaf, upper, shift);
     ratio.a = (int16_t)node_add(kpi, ref);
-    ref.ref = ref_add(kpi, text, leaf, lower);
+    ref.ref = ref_add(kpi, text, leaf, lower, shift);
     ratio.b = (int16_t)node_add(kpi, ref);
     return ratio.a < 0 || ratio.b < 0 ? -1 : node_add(kpi, ratio);
 }
 
-/* Writes what lies below a leaf into the KPI's formula; its index, -1: too large. */
-static int emit(struct resolver *r, struct kpid_kpi *kpi, const struct kpid_formula_text *text, int index)
+/* Writes what lies below a leaf into the KPI's formula, `shift` earlier; its index, -1: too large. */
+static int emit(struct resolver *r, struct kpid_kpi *kpi, const struct kpid_formula_text *text, int index,
+                struct kpid_shift shift)
 {
     const struct kpid_formula_leaf *leaf = &text->leaves[index];
     if (leaf->op == KPID_F_REF && leaf->kpi >= 0) {
         const struct kpid_formula_text *other = &r->texts[leaf->kpi];
-        return emit(r, kpi, other, (int)other->n - 1);
+        return emit(r, kpi, other, (int)other->n - 1, shift);
+    }
+    if (leaf->op == KPID_LEAF_EARLIER) {
+        shift.ms += leaf->shift.ms;
+        shift.months += leaf->shift.months;
+        return emit(r, kpi, text, leaf->a, shift);
     }
     if (leaf->op == KPID_F_REF)
-        return emit_ref(r, kpi, text, leaf);
-    int a = leaf->a >= 0 ? emit(r, kpi, text, leaf->a) : -1;
+        return emit_ref(r, kpi, text, leaf, shift);
+    int a = leaf->a >= 0 ? emit(r, kpi, text, leaf->a, shift) : -1;
     if (leaf->a >= 0 && a < 0)
         return -1; /* at once: KPIs of KPIs could double at each level */
-    int b = leaf->b >= 0 ? emit(r, kpi, text, leaf->b) : -1;
+    int b = leaf->b >= 0 ? emit(r, kpi, text, leaf->b, shift) : -1;
     if (leaf->b >= 0 && b < 0)
         return -1;
     return node_add(kpi, (struct kpid_formula_node){
                              .op = leaf->op, .a = (int16_t)a, .b = (int16_t)b, .number = leaf->number});
 }
 
-/* The name of the measure that a formula is, whatever part of it; NULL: it is more than one. */
+/* The name of the measure that a formula is, whatever part of it and however early; NULL: it is more than one. */
 static const struct kpid_formula_leaf *only_measure(const struct resolver *r, const struct kpid_formula_text *text)
 {
     const struct kpid_formula_leaf *leaf = &text->leaves[text->n - 1];
+    while (leaf->op == KPID_LEAF_EARLIER)
+        leaf = &text->leaves[leaf->a];
     if (leaf->op != KPID_F_REF)
         return NULL;
     return leaf->kpi >= 0 ? only_measure(r, &r->texts[leaf->kpi]) : leaf;
@@ -230,7 +240,7 @@ static void parts_add(const struct kpid_model *model, struct kpid_kpi *kpi, cons
         size_t at = kpi->n_refs + kpi->n_parts++;
         kpi->refs = kpid_realloc(kpi->refs, (at + 1) * sizeof *kpi->refs);
         kpi->refs[at] = (struct kpid_ref){
-            .measure = measure, .part = part, .name = kpid_strdup(name)};
+            .measure = measure, .part = part, .shift = kpi->refs[0].shift, .name = kpid_strdup(name)};
     }
 }
 
@@ -257,7 +267,7 @@ static void kpi_build(struct resolver *r, uint32_t index)
     const struct kpid_model *model = r->loader->model;
     struct kpid_kpi *kpi = &r->loader->model->kpis[index];
     const struct kpid_formula_text *text = &r->texts[index];
-    if (emit(r, kpi, text, (int)text->n - 1) < 0) {
+    if (emit(r, kpi, text, (int)text->n - 1, (struct kpid_shift){0}) < 0) {
         kpid_fault_add(&r->loader->faults, text->node->place, "formula: it is too long with the KPIs in it");
         kpid_fault_advise(&r->loader->faults, "make it of measures");
         return;

@@ -50,7 +50,7 @@ static enum kpid_growth node_growth(const struct kpid_model *model, const struct
     if (node->op == KPID_F_REF)
         return ref_growth(model, kpi, node);
     enum kpid_growth a = node_growth(model, kpi, node->a);
-    if (node->op == KPID_F_NEG)
+    if (node->op == KPID_F_NEG || node->op == KPID_F_ABS)
         return a;
     enum kpid_growth b = node_growth(model, kpi, node->b);
     if (node->op == KPID_F_DIV)
@@ -74,10 +74,19 @@ static bool is_count(const struct kpid_model *model, const struct kpid_kpi *kpi,
     return figure == KPID_FIGURE_COUNT || figure == KPID_FIGURE_DISTINCT;
 }
 
+/* A count against that of a week ago is no share of it: their chances are not those of one window. */
+static bool one_time(const struct kpid_kpi *kpi)
+{
+    for (size_t i = 1; i < kpi->n_refs; i++)
+        if (!kpid_shift_equal(kpi->refs[i].shift, kpi->refs[0].shift))
+            return false;
+    return true;
+}
+
 bool kpid_formula_has_interval(const struct kpid_model *model, const struct kpid_kpi *kpi)
 {
     int root = (int)kpi->n_formula - 1;
-    if (kpi->n_refs == 0)
+    if (kpi->n_refs == 0 || !one_time(kpi))
         return false;
     if (kpi->formula[root].op == KPID_F_REF)
         return is_count(model, kpi, root) || figure_of(model, kpi, &kpi->formula[root]) == KPID_FIGURE_MEAN;

@@ -86,6 +86,13 @@ static void window_print(const struct kpid_window *window, struct kpid_buf *out)
                     window->from_ms);
 }
 
+static void ref_print(const struct kpid_model *model, const struct kpid_ref *ref, struct kpid_buf *out)
+{
+    kpid_buf_printf(out, " %" PRIx64 " %d", model->measures[ref->measure].hash, ref->part);
+    if (kpid_shift_is(ref->shift))
+        kpid_buf_printf(out, " @ %" PRId64 " %d", ref->shift.ms, ref->shift.months);
+}
+
 static void kpi_hash(const struct kpid_model *model, struct kpid_kpi *kpi, struct kpid_buf *out)
 {
     char number[KPID_DECIMAL_TEXT];
@@ -93,8 +100,7 @@ static void kpi_hash(const struct kpid_model *model, struct kpid_kpi *kpi, struc
         const struct kpid_formula_node *node = &kpi->formula[i];
         kpid_buf_printf(out, "%d %d %d", node->op, node->a, node->b);
         if (node->op == KPID_F_REF)
-            kpid_buf_printf(out, " %" PRIx64 " %d", model->measures[kpi->refs[node->ref].measure].hash,
-                            kpi->refs[node->ref].part);
+            ref_print(model, &kpi->refs[node->ref], out);
         kpid_decimal_print(node->number, number);
         kpid_buf_printf(out, " %s\n", node->op == KPID_F_NUMBER ? number : "");
     }

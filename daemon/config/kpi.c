@@ -197,6 +197,7 @@ static void kpi_load(struct kpid_loader *loader, uint32_t index, struct kpid_yam
     kpi->owner = text_load(loader, map, "owner");
     by_load(loader, kpi, map);
     kpid_windows_load(loader, kpi, map);
+    kpid_earlier_load(loader, kpi, kpid_yaml_get(map, "formula"));
     struct kpid_yaml *target = kpid_yaml_get(map, "target");
     if (target && kpi->n_windows > 0)
         kpid_targets_load(loader, kpi, target);

@@ -66,7 +66,7 @@ static void sign_read(struct kpid_lexer *lexer, const char *at)
 {
     lexer->now.kind = KPID_TOKEN_SIGN;
     lexer->now.len = (at[0] == '=' || at[0] == '!' || at[0] == '<' || at[0] == '>') && at[1] == '=' ? 2 : 1;
-    if (lexer->now.len == 2 || strchr("()[],+-*/<>", *at))
+    if (lexer->now.len == 2 || strchr("()[],+-*/<>@", *at))
         return;
     if (*at == '=')
         bad(lexer, "`=` compares nothing", "write == for equality");

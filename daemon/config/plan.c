@@ -1,5 +1,6 @@
 /* What the engine needs beside the definitions: groupings, the measures of a source by type of event, limits.
  * The ladders are made in plan_rungs.c. */
+#include "formula.h"
 #include "plan.h"
 
 #include <stdlib.h>
@@ -180,7 +181,7 @@ static void dispatch_plan(struct kpid_model *model, size_t index)
 /* ---- limits
  * -------------------------------------------------------------------------------------------------- */
 
-static int64_t window_length(const struct kpid_window *window)
+int64_t kpid_window_longest(const struct kpid_window *window)
 {
     static const int64_t calendar[] = {[KPID_CALENDAR_DAY] = DAY_MS + HOUR_MS,
                                        [KPID_CALENDAR_WEEK] = 7 * DAY_MS + HOUR_MS,
@@ -190,6 +191,18 @@ static int64_t window_length(const struct kpid_window *window)
     return window->kind == KPID_WINDOW_ROLLING    ? window->length_ms
            : window->kind == KPID_WINDOW_CALENDAR ? calendar[window->period.unit]
                                                   : 0;
+}
+
+static int64_t earlier_longest(const struct kpid_model *model, const struct kpid_kpi *kpi, uint32_t source)
+{
+    int64_t furthest = 0;
+    for (size_t i = 0; i < kpi->n_refs; i++) {
+        int64_t span = model->measures[kpi->refs[i].measure].source == source
+                           ? kpid_earlier_span(kpi, kpi->refs[i].measure)
+                           : 0;
+        furthest = span > furthest ? span : furthest;
+    }
+    return furthest;
 }
 
 static void limits_plan(struct kpid_model *model, uint32_t index)
@@ -205,7 +218,7 @@ static void limits_plan(struct kpid_model *model, uint32_t index)
                 const struct kpid_window *window = &kpi->windows[k];
                 int64_t step = window->kind == KPID_WINDOW_ROLLING ? window->slide_ms : kpi->judge_every_ms;
                 tightest = step < tightest ? step : tightest;
-                int64_t length = window_length(window);
+                int64_t length = kpid_window_longest(window) + earlier_longest(model, kpi, index);
                 plan->longest_window_ms = length > plan->longest_window_ms ? length : plan->longest_window_ms;
             }
         }

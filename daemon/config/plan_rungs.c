@@ -3,18 +3,33 @@
  * which one of its windows may begin, end or be judged. Above it: a rung for each slide (the panes that
  * rolling windows are put together from), one for each length (whole windows, kept for late events), one for
  * each calendar period, one for each `all`. For windows 5m, 1h and day: 5 s, 1 min, 5 min, 1 h, day.
+ *
+ * A figure that looks back (`@`) makes panes stay: those that its window is put together from, for so much longer; of
+ * a calendar window also panes of its judging step, as an open one is compared with a part of the earlier one; `all`
+ * is merged so much later, as what was merged can't be told apart.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "formula.h"
 #include "kpid/hash.h"
 #include "plan.h"
+
+#define DAY_MS INT64_C(86400000)
+
+/* A window of a KPI that reads the measure. */
+struct use {
+    const struct kpid_window *window;
+    int64_t earlier_ms; /* how far it looks back, 0: not */
+    int64_t step_ms;    /* at whose multiples it is judged while it is open */
+    bool odd;           /* rolling: it looks back by something else than its lengths */
+};
 
 struct ladder {
     struct kpid_model *model;
     struct kpid_measure *measure;
-    const struct kpid_window **windows;
-    size_t n_windows;
+    struct use *uses;
+    size_t n_uses;
     int64_t base_ms; /* width of rung 0 */
     bool *slide;     /* per rung: panes of rolling windows, or rung 0 */
 };
@@ -29,6 +44,14 @@ static int64_t gcd(int64_t a, int64_t b)
     return a < 0 ? -a : a;
 }
 
+static struct use use_make(const struct kpid_kpi *kpi, const struct kpid_window *window, size_t measure)
+{
+    struct use use = {window, kpid_earlier_span(kpi, measure), kpi->judge_every_ms, false};
+    for (size_t i = 0; window->kind == KPID_WINDOW_ROLLING && i < kpi->n_refs; i++)
+        use.odd |= kpi->refs[i].measure == measure && kpi->refs[i].shift.ms % window->length_ms != 0;
+    return use;
+}
+
 static void windows_collect(struct ladder *l, size_t measure)
 {
     const struct kpid_model *model = l->model;
@@ -36,11 +59,10 @@ static void windows_collect(struct ladder *l, size_t measure)
         const struct kpid_kpi *kpi = &model->kpis[i];
         if (!kpid_kpi_uses(kpi, measure))
             continue;
-        l->windows =
-            kpid_realloc(l->windows, (l->n_windows + kpi->n_windows + 1) * sizeof(struct kpid_window *));
+        l->uses = kpid_realloc(l->uses, (l->n_uses + kpi->n_windows + 1) * sizeof *l->uses);
         for (size_t j = 0; j < kpi->n_windows; j++) {
             const struct kpid_window *window = &kpi->windows[j];
-            l->windows[l->n_windows++] = window;
+            l->uses[l->n_uses++] = use_make(kpi, window, measure);
             if (window->kind == KPID_WINDOW_ROLLING)
                 l->base_ms = gcd(l->base_ms, window->slide_ms);
             else
@@ -90,16 +112,27 @@ static int width_compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+/* Width of the panes of which a part of an earlier calendar window is made; 0: none is read. */
+static int64_t part_width(const struct use *use)
+{
+    if (use->window->kind != KPID_WINDOW_CALENDAR || use->earlier_ms == 0)
+        return 0;
+    return gcd(use->step_ms, kpid_zone_grain(use->window->zone));
+}
+
 /* The widths in ascending order, each once. Returns their number. */
 static size_t widths_collect(const struct ladder *l, int64_t *widths)
 {
     size_t n = 0, unique = 0;
     widths[n++] = l->base_ms;
-    for (size_t i = 0; i < l->n_windows; i++)
-        if (l->windows[i]->kind == KPID_WINDOW_ROLLING) {
-            widths[n++] = l->windows[i]->slide_ms;
-            widths[n++] = l->windows[i]->length_ms;
+    for (size_t i = 0; i < l->n_uses; i++) {
+        if (l->uses[i].window->kind == KPID_WINDOW_ROLLING) {
+            widths[n++] = l->uses[i].window->slide_ms;
+            widths[n++] = l->uses[i].window->length_ms;
+        } else if (part_width(&l->uses[i])) {
+            widths[n++] = part_width(&l->uses[i]);
         }
+    }
     qsort(widths, n, sizeof *widths, width_compare);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || widths[i] != widths[unique - 1])
@@ -107,21 +140,39 @@ static size_t widths_collect(const struct ladder *l, int64_t *widths)
     return unique;
 }
 
+static void keep_raise(int64_t *keep_ms, int64_t ms)
+{
+    *keep_ms = ms > *keep_ms ? ms : *keep_ms;
+}
+
 static void fixed_add(struct ladder *l, int64_t width_ms, int64_t lateness_ms)
 {
     struct kpid_rung rung = {.kind = KPID_RUNG_FIXED, .width_ms = width_ms};
+    int64_t earlier_ms = 0;
     bool slide = width_ms == l->base_ms;
-    for (size_t i = 0; i < l->n_windows; i++) {
-        const struct kpid_window *window = l->windows[i];
+    for (size_t i = 0; i < l->n_uses; i++) {
+        const struct use *use = &l->uses[i];
+        const struct kpid_window *window = use->window;
+        if (part_width(use) == width_ms) {
+            slide = true;
+            keep_raise(&earlier_ms, kpid_window_longest(window) + use->earlier_ms + DAY_MS);
+        }
         if (window->kind != KPID_WINDOW_ROLLING)
             continue;
         if (window->slide_ms == width_ms) {
             slide = true;
-            rung.keep_ms = window->length_ms > rung.keep_ms ? window->length_ms : rung.keep_ms;
+            keep_raise(&rung.keep_ms, window->length_ms);
+            if (use->earlier_ms)
+                keep_raise(&earlier_ms, window->length_ms + use->earlier_ms + (use->odd ? lateness_ms : 0));
         }
-        if (window->length_ms == width_ms)
-            rung.keep_ms = lateness_ms > rung.keep_ms ? lateness_ms : rung.keep_ms;
+        if (window->length_ms == width_ms) {
+            keep_raise(&rung.keep_ms, lateness_ms);
+            if (use->earlier_ms)
+                keep_raise(&earlier_ms, lateness_ms + use->earlier_ms);
+        }
     }
+    rung.earlier_ms = earlier_ms > rung.keep_ms ? earlier_ms - rung.keep_ms : 0;
+    rung.keep_ms += rung.earlier_ms;
     rung_add(l, rung, slide);
 }
 
@@ -151,41 +202,52 @@ static struct kpid_period period_normalise(struct kpid_period period)
     return period;
 }
 
-static bool rung_exists(const struct ladder *l, const struct kpid_rung *rung)
+/* The measure's rung of that kind, added if there is none; it is kept for whoever looks back furthest. */
+static void rung_share(struct ladder *l, const struct kpid_rung *rung)
 {
     uint64_t hash = rung_hash(rung);
-    for (size_t i = 0; i < l->measure->n_rungs; i++)
-        if (l->measure->rungs[i].hash == hash)
-            return true;
-    return false;
+    for (size_t i = 0; i < l->measure->n_rungs; i++) {
+        struct kpid_rung *found = &l->measure->rungs[i];
+        if (found->hash != hash)
+            continue;
+        keep_raise(&found->keep_ms, rung->keep_ms);
+        keep_raise(&found->earlier_ms, rung->earlier_ms);
+        keep_raise(&found->lag_ms, rung->lag_ms);
+        return;
+    }
+    rung_add(l, *rung, false);
 }
 
-static void calendar_add(struct ladder *l, const struct kpid_window *window, int64_t lateness_ms)
+static void calendar_add(struct ladder *l, const struct use *use, int64_t lateness_ms)
 {
+    const struct kpid_window *window = use->window;
     int64_t grain = kpid_zone_grain(window->zone);
     struct kpid_rung rung = {.kind = KPID_RUNG_CALENDAR,
                              .period = period_normalise(window->period),
                              .zone = window->zone,
-                             .keep_ms = lateness_ms,
+                             .earlier_ms = use->earlier_ms ? use->earlier_ms + DAY_MS : 0,
                              .parent = parent_find(l, grain)};
     for (uint16_t i = 1; i < l->measure->n_rungs;
          i++) /* a pane as wide as the grain itself divides it, too */
         if (l->measure->rungs[i].kind == KPID_RUNG_FIXED && l->slide[i] &&
             l->measure->rungs[i].width_ms == grain)
             rung.parent = i;
-    if (!rung_exists(l, &rung))
-        rung_add(l, rung, false);
+    rung.keep_ms = lateness_ms + rung.earlier_ms;
+    rung_share(l, &rung);
 }
 
-static void all_add(struct ladder *l, const struct kpid_window *window)
+static void all_add(struct ladder *l, const struct use *use)
 {
-    struct kpid_rung rung = {.kind = KPID_RUNG_ALL, .from_ms = window->from_ms, .keep_ms = KPID_FOREVER};
+    const struct kpid_window *window = use->window;
+    struct kpid_rung rung = {.kind = KPID_RUNG_ALL,
+                             .from_ms = window->from_ms,
+                             .keep_ms = KPID_FOREVER,
+                             .lag_ms = use->earlier_ms};
     for (uint16_t i = 1; i < l->measure->n_rungs; i++)
         if (l->measure->rungs[i].kind == KPID_RUNG_FIXED && l->slide[i] &&
             (window->from_ms == KPID_NEVER || window->from_ms % l->measure->rungs[i].width_ms == 0))
             rung.parent = i;
-    if (!rung_exists(l, &rung))
-        rung_add(l, rung, false);
+    rung_share(l, &rung);
 }
 
 void kpid_rungs_plan(struct kpid_model *model, size_t index)
@@ -194,19 +256,19 @@ void kpid_rungs_plan(struct kpid_model *model, size_t index)
     struct ladder l = {.model = model, .measure = measure};
     int64_t lateness_ms = model->sources[measure->source].allowed_lateness_ms;
     windows_collect(&l, index);
-    int64_t *widths = kpid_zalloc(l.n_windows * 2 + 1, sizeof *widths);
+    int64_t *widths = kpid_zalloc(l.n_uses * 2 + 1, sizeof *widths);
     size_t n = widths_collect(&l, widths);
     for (size_t i = 0; i < n; i++)
         fixed_add(&l, widths[i], lateness_ms);
     for (size_t i = 1; i < n; i++)
         measure->rungs[i].parent = parent_find(&l, measure->rungs[i].width_ms);
-    for (size_t i = 0; i < l.n_windows; i++)
-        if (l.windows[i]->kind == KPID_WINDOW_CALENDAR)
-            calendar_add(&l, l.windows[i], lateness_ms);
-    for (size_t i = 0; i < l.n_windows; i++)
-        if (l.windows[i]->kind == KPID_WINDOW_ALL)
-            all_add(&l, l.windows[i]);
+    for (size_t i = 0; i < l.n_uses; i++)
+        if (l.uses[i].window->kind == KPID_WINDOW_CALENDAR)
+            calendar_add(&l, &l.uses[i], lateness_ms);
+    for (size_t i = 0; i < l.n_uses; i++)
+        if (l.uses[i].window->kind == KPID_WINDOW_ALL)
+            all_add(&l, &l.uses[i]);
     free(widths);
-    free(l.windows);
+    free(l.uses);
     free(l.slide);
 }

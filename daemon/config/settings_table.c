@@ -266,7 +266,7 @@ static const struct kpid_setting table[] = {
 
     {"kpis.*", "title", KPID_SETTING_HAND, BY_HAND, "=the name", 0, 0, "text or { en, zh }", "for people"},
     {"kpis.*", "formula", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "formula",
-     "measures, their parts, other KPIs, numbers, + - * / and parentheses"},
+     "measures, their parts, other KPIs, numbers, + - * / @, min() max() abs() and parentheses"},
     {"kpis.*", "unit", KPID_SETTING_HAND, BY_HAND, "=from the formula", 0, 0,
      "percent|duration|count|number|currency code", "what the figure is"},
     {"kpis.*", "direction", KPID_SETTING_HAND, BY_HAND, "up", 0, 0, "up|down|band",

@@ -38,20 +38,29 @@ static void print_ms(int64_t ms)
         printf("%" PRId64 "ms", ms);
 }
 
-/* Panes that a group can have at the most, by rung. */
-static double panes_of(const struct kpid_measure *measure, double *ret_unbounded)
+/* Panes of a rung that span so much; a day is the shortest period. */
+static double panes_in(const struct kpid_rung *rung, int64_t ms)
+{
+    static const double days[] = { 1, 7, 28, 90, 365 };
+
+    return (double)ms / (rung->kind == KPID_RUNG_FIXED ? (double)rung->width_ms : days[rung->period.unit] * 86400000);
+}
+
+/* Panes that a group can have at the most; *ret_back: how many of them because figures look back. */
+static double panes_of(const struct kpid_measure *measure, double *ret_back)
 {
     double panes = 0;
 
-    *ret_unbounded = 0;
+    *ret_back = 0;
     for (size_t r = 0; r < measure->n_rungs; r++) {
         const struct kpid_rung *rung = &measure->rungs[r];
-        if (rung->kind == KPID_RUNG_FIXED)
-            panes += (double)rung->keep_ms / (double)rung->width_ms + 2;
-        else if (rung->kind == KPID_RUNG_CALENDAR)
-            panes += rung->keep_ms == KPID_FOREVER ? 2 : (double)rung->keep_ms / 86400000 + 2;
-        else
-            panes += 1;
+        if (rung->kind == KPID_RUNG_ALL) {
+            panes += 1 + panes_in(&measure->rungs[rung->parent], rung->lag_ms);
+            *ret_back += panes_in(&measure->rungs[rung->parent], rung->lag_ms);
+        } else {
+            panes += panes_in(rung, rung->keep_ms) + 2;
+            *ret_back += panes_in(rung, rung->earlier_ms);
+        }
     }
     return panes;
 }
@@ -69,14 +78,25 @@ static void print_rungs(const struct kpid_measure *measure)
             printf("%s", rung->kind == KPID_RUNG_ALL ? "all time" : units[rung->period.unit]);
         printf(", kept ");
         print_ms(rung->keep_ms);
-        printf("%s\n", rung->kind == KPID_RUNG_ALL ? "" : " after their end");
+        printf("%s", rung->kind == KPID_RUNG_ALL ? "" : " after their end");
+        if (rung->earlier_ms) {
+            printf(", ");
+            print_ms(rung->earlier_ms);
+            printf(" of it for figures that look back");
+        }
+        if (rung->lag_ms) {
+            printf(", merged ");
+            print_ms(rung->lag_ms);
+            printf(" late for figures that look back");
+        }
+        putchar('\n');
     }
 }
 
 static void print_measure(const struct kpid_model *model, const struct kpid_measure *measure)
 {
     const struct kpid_source *source = &model->sources[measure->source];
-    double unbounded, panes = panes_of(measure, &unbounded);
+    double back, panes = panes_of(measure, &back);
 
     printf("  measure %s: %s", measure->name, measure->agg->name);
     if (measure->value.n)
@@ -89,6 +109,9 @@ static void print_measure(const struct kpid_model *model, const struct kpid_meas
     print_rungs(measure);
     printf("    state: a cell is %zu bytes and its sketch; at most %.0f cells a group and shard, %u groups\n",
            measure->agg->cell_bytes, panes, source->max_groups);
+    if (back > 0)
+        printf("    of these cells %.0f a group and shard (%.0f bytes) are there for figures that look back\n", back,
+               back * (double)measure->agg->cell_bytes);
     printf("    late events: out_of_order ");
     print_ms(source->out_of_order_ms);
     printf(", allowed_lateness ");

@@ -195,6 +195,15 @@ static size_t choose_level_rung(const struct kpid_measure_state *m, size_t place
     return best;
 }
 
+/* Whether panes that [start, boundary) needs apart were released, or merged with what comes behind it: an earlier
+ * window, in the time after a change of the configuration that looks further back than the one before. */
+static bool is_gone(const struct kpid_measure_state *m, size_t rung, int64_t start_ms, int64_t boundary_ms)
+{
+    if (m->def->rungs[rung].kind == KPID_RUNG_ALL)
+        return m->marks[rung].merged_ms > boundary_ms;
+    return start_ms != KPID_NEVER && start_ms < m->marks[rung].floor_ms;
+}
+
 /* Known from its first event on, for group_ttl after its last one: whatever was read ahead of the boundary. */
 static void known_groups(struct kpid_gather *g, int64_t boundary_ms)
 {
@@ -247,6 +256,8 @@ static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t
     if (m->keys)
         kpid_keys_ages(m->keys, (uint32_t)place, boundary_ms, age_row, g);
     known_groups(g, boundary_ms);
+    if (is_gone(m, rung, start_ms, boundary_ms))
+        *reasons |= KPID_QR(NOT_KEPT);
     if (start_ms < m->marks[rung].began_ms || start_ms < m->grouping_began_ms[place])
         *reasons |= KPID_QR(BEGAN_BEFORE_MEASURE);
     if (g->grouping != 0 && shard->groups[g->grouping].other_last_ms >= start_ms &&

@@ -333,7 +333,10 @@ static void ladder_merge_rung(struct kpid_shard *shard, uint32_t measure, uint32
     struct kpid_measure_state *m = &shard->measures[measure];
     const struct kpid_rung *def = &m->def->rungs[rung];
     uint32_t parent = def->parent;
-    int64_t until = progress_ms < m->marks[parent].merged_ms ? progress_ms : m->marks[parent].merged_ms;
+    int64_t until = progress_ms - def->lag_ms;
+
+    if (until > m->marks[parent].merged_ms)
+        until = m->marks[parent].merged_ms;
 
     until = floor_to(until, def->kind == KPID_RUNG_FIXED ? def->width_ms : m->def->rungs[parent].width_ms);
     if (until <= m->marks[rung].merged_ms)

@@ -102,6 +102,29 @@ static struct kpid_number number_multiply(struct kpid_number a, struct kpid_numb
     return exact_make(product, (uint8_t)(a.exact.scale + b.exact.scale));
 }
 
+static struct kpid_number number_absolute(struct kpid_number a)
+{
+    bool negative = a.kind == KPID_NUMBER_EXACT ? a.exact.m < 0 : a.approx < 0;
+    return negative ? number_negate(a) : a;
+}
+
+/* The lesser or greater of two; exact if both are, so that it doesn't depend on which one it is. */
+static struct kpid_number number_choose(uint8_t op, struct kpid_number a, struct kpid_number b)
+{
+    bool exact = a.kind == KPID_NUMBER_EXACT && b.kind == KPID_NUMBER_EXACT;
+    bool less = a.approx < b.approx;
+    if (exact) {
+        uint8_t scale = a.exact.scale > b.exact.scale ? a.exact.scale : b.exact.scale;
+        kpid_i128 left, right;
+        if (!kpid_decimal_rescale(a.exact.m, a.exact.scale, scale, &left) ||
+            !kpid_decimal_rescale(b.exact.m, b.exact.scale, scale, &right))
+            return overflow;
+        less = left < right;
+    }
+    struct kpid_number chosen = less == (op == KPID_F_MIN) ? a : b;
+    return exact ? chosen : double_make(chosen.approx);
+}
+
 static bool is_zero(const struct kpid_number *number)
 {
     return number->kind == KPID_NUMBER_EXACT ? number->exact.m == 0 : number->approx == 0.0;
@@ -125,9 +148,12 @@ static struct kpid_number number_combine(uint8_t op, struct kpid_number a, struc
         return kpid_number_holds(&minus) ? number_add(a, minus) : minus;
     }
     case KPID_F_MUL: return number_multiply(a, b);
+    case KPID_F_MIN:
+    case KPID_F_MAX: return number_choose(op, a, b);
     case KPID_F_DIV: break;
     case KPID_F_NUMBER:
     case KPID_F_REF:
+    case KPID_F_ABS:
     case KPID_F_NEG: assert(false); /* not of two figures */
     }
     return double_make(a.approx / b.approx);
@@ -147,6 +173,8 @@ struct kpid_number kpid_formula_value(const struct kpid_kpi *kpi, int node,
     result = kpid_formula_value(kpi, at->a, readings, reasons);
     if (at->op == KPID_F_NEG)
         result = kpid_number_holds(&result) ? number_negate(result) : result;
+    else if (at->op == KPID_F_ABS)
+        result = kpid_number_holds(&result) ? number_absolute(result) : result;
     else
         result = number_combine(at->op, result, kpid_formula_value(kpi, at->b, readings, reasons), reasons);
     if (result.kind == KPID_NUMBER_OVERFLOW)
@@ -168,7 +196,7 @@ static void samples_gather(const struct kpid_kpi *kpi, int node, const struct kp
         return;
     }
     samples_gather(kpi, at->a, readings, smallest, any);
-    if (at->op != KPID_F_NEG)
+    if (at->b >= 0)
         samples_gather(kpi, at->b, readings, smallest, any);
 }
 

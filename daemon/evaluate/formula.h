@@ -1,5 +1,5 @@
 /*
- * Formulas over readings. Exactness: + and - of exact figures, and products in which one factor is a whole
+ * Formulas over readings. Exactness: + - min max abs of exact figures, and products in which one factor is a whole
  * number (scale 0: counts, integers), stay exact in 128 bits; what does not fit is OVERFLOW, never rounded. A
  * quotient, and anything with a double in it, is a double. Nothing stays nothing, and overflow beats it.
  */

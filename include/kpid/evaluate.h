@@ -26,6 +26,16 @@ struct kpid_instant {
     uint32_t reasons;         /* KPID_QR bits found by the engine */
 };
 
+/* A window as far as it is looked at: [start, boundary) of [start, end). */
+struct kpid_stretch {
+    int64_t start_ms, end_ms, boundary_ms;
+};
+
+/* The same stretch of the window that lies `shift` earlier. An open calendar window (boundary < end) leads to as much
+ * of the earlier period as has passed of itself, at most all of it; a closed one to all of it. `all` keeps its start. */
+struct kpid_stretch kpid_window_earlier(const struct kpid_window *window, struct kpid_shift shift,
+                                        struct kpid_stretch of);
+
 /*
  * Works out value, numerator, denominator, samples, parts, target, expected, deviation, status and quality.
  * `readings`: n_refs + n_parts, in the order of kpi->refs. `parts`: room for kpi->n_parts, borrowed by *ret.

@@ -139,6 +139,8 @@ struct kpid_rung {
     const struct kpid_zone *zone; /* calendar */
     int64_t from_ms;              /* all */
     int64_t keep_ms;              /* KPID_FOREVER for all */
+    int64_t earlier_ms;           /* what of keep_ms is there for figures that look back (`@`) */
+    int64_t lag_ms;               /* all: merged so far behind, so that it can be read as of then; others 0 */
     uint16_t parent;              /* of rung 0: 0 */
     uint64_t hash;                /* names it in stored state: kind, width, zone … */
 };
@@ -170,7 +172,7 @@ struct kpid_source_plan {
     uint32_t **by_type;              /* by_type[type_id]: indices (of the model) of measures that an event of this type can matter to, */
     size_t *n_by_type;               /* worked out from `type == "x"` and `type in [..]` at the root of `where` */
     int64_t tightest_slide_ms;       /* of its windows, for max_pending */
-    int64_t longest_window_ms;
+    int64_t longest_window_ms;       /* with how far its figures look back */
 };
 
 /* ---- KPIs --------------------------------------------------------------------------------------------------- */
@@ -178,7 +180,8 @@ struct kpid_source_plan {
 enum kpid_unit { KPID_UNIT_NUMBER, KPID_UNIT_PERCENT, KPID_UNIT_DURATION, KPID_UNIT_MONEY, KPID_UNIT_COUNT };
 enum kpid_direction { KPID_UP, KPID_DOWN, KPID_BAND };
 
-enum kpid_formula_op { KPID_F_NUMBER, KPID_F_REF, KPID_F_ADD, KPID_F_SUB, KPID_F_MUL, KPID_F_DIV, KPID_F_NEG };
+enum kpid_formula_op { KPID_F_NUMBER, KPID_F_REF, KPID_F_ADD, KPID_F_SUB, KPID_F_MUL, KPID_F_DIV, KPID_F_NEG,
+                       KPID_F_MIN, KPID_F_MAX, KPID_F_ABS };
 
 struct kpid_formula_node {
     uint8_t op;
@@ -187,9 +190,17 @@ struct kpid_formula_node {
     struct kpid_decimal number;
 };
 
+/* How far a figure looks back (`revenue @ 1w`): months of the calendar first, then ms. Rolling windows and `all` have
+ * ms alone; of calendar windows ms are whole days. evaluate/earlier.c says which window it leads to. */
+struct kpid_shift {
+    int64_t ms;
+    int32_t months;
+};
+
 struct kpid_ref {
     uint32_t measure;
     int part;                    /* of its aggregation */
+    struct kpid_shift shift;     /* all 0: the window itself */
     char *name;                  /* "processing.p90", or "p90" for a published part */
 };
 
@@ -243,7 +254,7 @@ struct kpid_kpi {
     size_t n_rules;
     uint32_t history_groups;
     int64_t judge_every_ms;      /* open calendar windows and `all` are judged at its multiples: slide of the shortest
-                                    rolling window, else 60,000 */
+                                    rolling window, else 60,000; coarser where calendar windows look back */
     bool judge_open;             /* its formula is a ratio, mean, quantile or instant */
     uint64_t hash;               /* definition: formula, windows, by */
 };
@@ -302,6 +313,16 @@ struct kpid_model {
 };
 
 void kpid_model_free(struct kpid_model *model);
+
+static inline bool kpid_shift_is(struct kpid_shift shift)
+{
+    return shift.ms != 0 || shift.months != 0;
+}
+
+static inline bool kpid_shift_equal(struct kpid_shift a, struct kpid_shift b)
+{
+    return a.ms == b.ms && a.months == b.months;
+}
 
 /* Index of a name, -1: there is none. */
 int kpid_model_source_find(const struct kpid_model *model, const char *name);

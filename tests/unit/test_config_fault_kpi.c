@@ -98,7 +98,23 @@ Test(config_fault, formulas)
         {FORMULA("(orders"), 1, 30, "formula: it ends too early", "missing"},
         {FORMULA("orders visitors"), 1, 30, "formula: this is not expected here", "parentheses"},
         {FORMULA("(orders visitors)"), 1, 31, "formula: this is not expected here", "parentheses"},
-        {FORMULA("orders @ 1w"), 1, 30, "formula: this character means nothing here", "measures"},
+        {FORMULA("orders ^ 2"), 1, 30, "formula: this character means nothing here", "measures"},
+        {FORMULA("orders @"), 1, 31, "`@` needs how long ago", "@ 1w"},
+        {FORMULA("orders @ visitors"), 1, 32, "`@` needs how long ago", "@ 1w"},
+        {FORMULA("orders @ 0d"), 1, 32, "of more than 0", "@ 36h"},
+        {FORMULA("orders @ 3654d"), 1, 32, "at most 10 years", "@ 1 year"},
+        {FORMULA("orders @ 11 years"), 1, 32, "at most 10 years", "@ 1 year"},
+        {FORMULA("orders @ 18446744073709551615 months"), 1, 32, "at most 10 years", "@ 1 year"},
+        {FORMULA("orders @ 99999999999999999999999999999999999999 days"), 1, 32, "at most 10 years", "@ 1 year"},
+        {FORMULA("orders @ 1 fortnight"), 1, 32, "`@` needs how long ago", "quarters"},
+        {FORMULA("orders @ 1.5 days"), 1, 32, "`@` needs how long ago", "@ 36h"},
+        {FORMULA("orders / (7 @ 1w)"), 1, 35, "a number is the same at all times", "behind a measure"},
+        {FORMULA("orders @ 1 month"), 1, 23, "`@ 1 months`: window `5m` does not move by months", "@ 4w"},
+        {FORMULA("orders @ 7s"), 1, 23, "`@ 7s`: window `5m` does not move by that", "multiple of its slide"},
+        {FORMULA("\"sum(orders, visitors)\""), 1, 24, "there is no such function", "min(a, b)"},
+        {FORMULA("\"min(orders)\""), 1, 34, "formula: this is not expected here", "min()"},
+        {FORMULA("\"min(orders, visitors\""), 1, 44, "formula: it ends too early", "missing"},
+        {FORMULA("\"abs(orders, visitors)\""), 1, 34, "formula: this is not expected here", "abs()"},
         {FORMULA("orders * 48h"), 1, 32, "durations can't stand in a formula", "seconds"},
         {FORMULA("orders * 12345678901234567890123"), 1, 32, "too many digits", "18 digits"},
         {FORMULA("1 + 2"), 1, 23, "it names no measure", "at least one"},
@@ -110,6 +126,45 @@ Test(config_fault, formulas)
          4, 17, "KPIs go round in a circle: a -> b -> c -> a", "measures alone"},
     };
     kit_faults(BEFORE, cases);
+}
+
+/* Each kind of window moves by its own steps. */
+Test(config_fault, windows_that_look_back)
+{
+    static const struct {
+        const char *shift, *window, *fault; /* NULL: none */
+    } cases[] = {
+        {"1w", "day", NULL},
+        {"24h", "day", NULL},
+        {"1 month", "day", NULL},
+        {"1 year @ 1d", "day", NULL},
+        {"36h", "day", "`@ 1d12h`: window `day` moves by whole days"},
+        {"52 weeks", "week", NULL},
+        {"1d", "week", "`@ 1d`: window `week` moves by whole weeks"},
+        {"1 year", "week", "`@ 12 months`: window `week` moves by whole weeks"},
+        {"1 quarter", "month", NULL},
+        {"4w", "month", "`@ 4w`: window `month` moves by whole months"},
+        {"2 quarters", "quarter", NULL},
+        {"1 month", "quarter", "moves by whole quarters"},
+        {"10 years", "year", NULL},
+        {"10 years @ 1 year", "year", "looks back further than 10 years"},
+        {"1 month @ 1w", "year", "`@ 1 months @ 1w`: window `year` moves by whole years"},
+        {"1h", "all", NULL},
+        {"30s", "all", "window `all` does not move by that"},
+        {"1 month", "all", "window `all` does not move by months"},
+        {"90m", "{ rolling: 1h, slide: 30m }", NULL},
+        {"45m", "{ rolling: 1h, slide: 30m }", "does not move by that"},
+    };
+    for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof text, "kpis: { k: { formula: orders - j @ %s, windows: [%s] }, j: { formula: orders, windows: "
+                 "[1m] } }\n", cases[i].shift, cases[i].window);
+        struct kit kit = kit_parse(BEFORE, text);
+        cr_expect_eq(kit.n, cases[i].fault ? 1u : 0u, "%s\n%s", text, kit.faults.data);
+        cr_expect(!cases[i].fault || strstr(kit.faults.data, cases[i].fault), "%s\n%s", text, kit.faults.data);
+        kpid_model_free(kit.model);
+        kpid_buf_release(&kit.faults);
+    }
 }
 
 Test(config_fault, formulas_too_large)
@@ -287,6 +342,10 @@ Test(config_fault, confidence)
         {"processing.open", false},
         {"(orders - visitors) / orders", false},
         {"orders + visitors", false},
+        {"orders @ 1h", true},
+        {"(orders / visitors) @ 1h", true},
+        {"orders / orders @ 1h", false},
+        {"\"max(orders, visitors)\"", false},
     };
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
         char text[512];

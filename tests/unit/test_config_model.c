@@ -247,6 +247,38 @@ Test(config_model, alert_defaults)
     kpid_model_free(model);
 }
 
+/* `@` binds to what stands before it, goes into KPIs, and adds up; equal figures are read once. */
+Test(config_model, formulas_that_look_back)
+{
+    struct kpid_model *model =
+        kit_model(BEFORE, "kpis:\n"
+                          "  a: { formula: -revenue @ 1w + orders, windows: [day] }\n"
+                          "  b: { formula: a @ 2 weeks / (revenue + orders) @ 1 month @ 1d, windows: [day] }\n"
+                          "  c: { formula: processing.p90 @ 1h - processing.p90 @ 60m, windows: [5m, 1h] }\n"
+                          "  d: { formula: \"max(orders, visitors, 3) - min(abs(-orders), 2)\", windows: [5m, day] }\n"
+                          "  e: { formula: revenue @ 1 year / revenue, windows: [month] }\n"
+                          "  f: { formula: processing @ 1d, windows: [5m] }\n");
+    const struct kpid_kpi *k = model->kpis;
+    cr_assert(k[0].n_refs == 2 && k[0].refs[0].shift.ms == 7 * DAY && !kpid_shift_is(k[0].refs[1].shift));
+    cr_assert_eq(k[1].n_refs, 4);
+    cr_assert(k[1].refs[0].shift.ms == 21 * DAY && k[1].refs[1].shift.ms == 14 * DAY);
+    cr_assert(k[1].refs[2].shift.ms == DAY && k[1].refs[2].shift.months == 1 && k[1].refs[3].shift.months == 1);
+    cr_assert(k[1].numerator >= 0 && k[1].judge_open && k[1].judge_every_ms == 5 * 60000);
+    cr_assert(k[2].n_refs == 1 && k[2].refs[0].shift.ms == HOUR && k[2].judge_every_ms == 5000);
+    static const uint8_t ops[] = {KPID_F_REF, KPID_F_REF, KPID_F_MAX,    KPID_F_NUMBER, KPID_F_MAX, KPID_F_REF,
+                                  KPID_F_NEG, KPID_F_ABS, KPID_F_NUMBER, KPID_F_MIN,    KPID_F_SUB};
+    cr_assert_eq(k[3].n_formula, KPID_COUNT_OF(ops));
+    for (size_t i = 0; i < KPID_COUNT_OF(ops); i++)
+        cr_assert_eq(k[3].formula[i].op, ops[i], "%zu", i);
+    cr_assert(!k[3].judge_open && k[3].judge_every_ms == 5000);
+    cr_assert(k[4].refs[0].shift.months == 12 && k[4].judge_every_ms == 15 * 60000);
+    cr_assert_gt(k[5].n_parts, 0);
+    for (size_t i = 0; i < k[5].n_parts; i++)
+        cr_assert_eq(k[5].refs[k[5].n_refs + i].shift.ms, DAY);
+    cr_assert_neq(k[0].hash, k[1].hash);
+    kpid_model_free(model);
+}
+
 Test(config_model, formulas)
 {
     struct kpid_model *model =

@@ -103,6 +103,41 @@ Test(config_plan, all)
           {KPID_RUNG_ALL, 0, KPID_FOREVER, 0});
 }
 
+/* `@` keeps what its windows are put together from, and nothing else. */
+#define BACK(formula, windows)                                                                               \
+    "measures: { m: { from: orders, where: type == \"a\", count: } }\n"                                      \
+    "kpis: { k: { formula: " formula ", windows: " windows " } }\n"
+
+Test(config_plan, looking_back)
+{
+    RUNGS(BACK("m - m @ 10m", "[5m]"), {KPID_RUNG_FIXED, 5000, 15 * MINUTE, 0},
+          {KPID_RUNG_FIXED, 5 * MINUTE, HOUR + 10 * MINUTE, 0});
+    RUNGS(BACK("m - m @ 7m", "[5m]"), {KPID_RUNG_FIXED, 5000, HOUR + 12 * MINUTE, 0},
+          {KPID_RUNG_FIXED, 5 * MINUTE, HOUR + 7 * MINUTE, 0});
+    RUNGS(BACK("m - m @ 1w", "[day]"), {KPID_RUNG_FIXED, 5 * MINUTE, 9 * DAY + HOUR, 0},
+          {KPID_RUNG_CALENDAR, 0, 8 * DAY + HOUR, 0});
+    RUNGS(BACK("m - m @ 1 month", "[month]"), {KPID_RUNG_FIXED, 15 * MINUTE, 63 * DAY + HOUR, 0},
+          {KPID_RUNG_CALENDAR, 0, 32 * DAY + HOUR, 0});
+    RUNGS(BACK("m - m @ 2h", "[all]"), {KPID_RUNG_FIXED, MINUTE, 0, 0}, {KPID_RUNG_ALL, 0, KPID_FOREVER, 0});
+}
+
+Test(config_plan, looking_back_beside_others)
+{
+    struct kpid_model *model =
+        kit_model(KIT_SOURCES, "measures: { m: { from: orders, count: } }\n"
+                               "kpis: { a: { formula: m, windows: [5m, day, all] }, b: { formula: m @ 1d, windows: [day] },"
+                               " c: { formula: m @ 3h, windows: [all] } }\n");
+    const struct kpid_measure *m = &model->measures[0];
+    cr_assert_eq(m->n_rungs, 4);
+    cr_assert(m->rungs[0].width_ms == 5000 && m->rungs[0].keep_ms == 5 * MINUTE && m->rungs[0].earlier_ms == 0);
+    cr_assert(m->rungs[1].width_ms == 5 * MINUTE && m->rungs[1].keep_ms == 3 * DAY + HOUR);
+    cr_assert_eq(m->rungs[1].earlier_ms, 3 * DAY);
+    cr_assert(m->rungs[2].keep_ms == 2 * DAY + HOUR && m->rungs[2].earlier_ms == 2 * DAY && m->rungs[2].parent == 1);
+    cr_assert(m->rungs[3].lag_ms == 3 * HOUR && m->rungs[3].kind == KPID_RUNG_ALL);
+    cr_assert_eq(model->plans[0].longest_window_ms, 2 * DAY + HOUR);
+    kpid_model_free(model);
+}
+
 /* Slides that do not divide each other: rung 0 divides both. */
 Test(config_plan, odd_slides)
 {

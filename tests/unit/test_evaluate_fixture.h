@@ -1,6 +1,6 @@
 /*
  * A model of one KPI, made by hand, for the tests of daemon/evaluate. Formulas come in reverse Polish
- * notation: "a b / 2 *", with refs a, b, c ..., numbers, + - * / and ~ for a sign turned. The one measure's
+ * notation: "a b / 2 *", with refs a, b, c ..., numbers, + - * /, < for min, > for max, ~ for a sign turned, | for abs. The one measure's
  * aggregation is a stand-in whose part number is the kind of figure.
  */
 #ifndef TEST_EVALUATE_FIXTURE_H
@@ -124,15 +124,15 @@ static inline void fixture_formula(struct fixture *f, const char *rpn)
     f->kpi.n_refs = 0;
     for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
         struct kpid_formula_node node = {.a = -1, .b = -1};
-        static const char words[] = "+-*/";
-        static const uint8_t ops[] = {KPID_F_ADD, KPID_F_SUB, KPID_F_MUL, KPID_F_DIV};
+        static const char words[] = "+-*/<>";
+        static const uint8_t ops[] = {KPID_F_ADD, KPID_F_SUB, KPID_F_MUL, KPID_F_DIV, KPID_F_MIN, KPID_F_MAX};
         const char *op = strchr(words, word[0]);
         if (op != NULL && word[1] == '\0') {
             node.op = ops[op - words];
             node.b = (int16_t)stack[--depth];
             node.a = (int16_t)stack[--depth];
-        } else if (word[0] == '~') {
-            node.op = KPID_F_NEG;
+        } else if (word[0] == '~' || word[0] == '|') {
+            node.op = word[0] == '~' ? KPID_F_NEG : KPID_F_ABS;
             node.a = (int16_t)stack[--depth];
         } else if (word[0] >= 'a' && word[0] <= 'h') {
             node.op = KPID_F_REF;

@@ -88,6 +88,31 @@ Test(formula, doubles)
     rows_check(rows, KPID_COUNT_OF(rows));
 }
 
+Test(formula, functions)
+{
+    const uint32_t silent = KPID_QR(SOURCE_SILENT), why = KPID_QR(OVERFLOW);
+    const struct row rows[] = {
+        {"a b <", {{SUM, "0.10", 3, false}, {COUNT, "1", 2, false}}, "0.1", 0, 2},
+        {"a b >", {{SUM, "0.10", 3, false}, {COUNT, "1", 2, false}}, "1", 0, 2},
+        {"a b <", {{SUM, "-2.5", 3, false}, {SUM, "-2.50", 2, false}}, "-2.5", 0, 2},
+        {"a b >", {{COUNT, "9007199254740993", 9, false}, {COUNT, "9007199254740992", 8, false}},
+         "9007199254740993", 0, 8}, /* a double takes them for equal */
+        {"a b <", {{COUNT, "9007199254740993", 9, false}, {COUNT, "9007199254740992", 8, false}},
+         "9007199254740992", 0, 8},
+        {"a b <", {{COUNT, "1", 1, false}, {MEAN, "~1.5", 2, false}}, "~1", 0, 1}, /* a double, whichever it is */
+        {"a b >", {{COUNT, "1", 1, false}, {MEAN, "~1.5", 2, false}}, "~1.5", 0, 1},
+        {"a |", {{SUM, "-0.10", 3, false}}, "0.1", 0, 3},
+        {"a |", {{MEAN, "~-2", 3, false}}, "~2", 0, 3},
+        {"a |", {{SUM, "0.10", 3, false}}, "0.1", 0, 3},
+        {"a |", {{MEAN, "none", 0, false}}, "none", 0, 0},
+        {"a b <", {{MEAN, "none", 0, false}, {COUNT, "2", 2, false}}, "none", 0, 0}, /* nothing is not least */
+        {"a b >", {{COUNT, "0", 0, true}, {COUNT, "2", 2, false}}, "none", silent, 0},
+        {"a b >", {{SUM, "overflow", 1, false}, {COUNT, "2", 2, false}}, "overflow", why, 1},
+        {"a 0.5 >", {{SUM, MOST, 1, false}}, "overflow", why, 1}, /* aligning leaves 127 bits */
+    };
+    rows_check(rows, KPID_COUNT_OF(rows));
+}
+
 Test(formula, overflow)
 {
     const uint32_t why = KPID_QR(OVERFLOW);

@@ -14,7 +14,8 @@ Test(names, all_of_them)
         cr_expect_str_eq(kpid_alert_state_name((enum kpid_alert_state)i), state[i]);
     cr_expect_str_eq(kpid_quality_reason_name(KPID_QR_BIT_SHARDS_MISSING), "shards_missing");
     cr_expect_str_eq(kpid_quality_reason_name(KPID_QR_BIT_DIVISION), "division_by_zero");
-    cr_expect_eq(KPID_QR_N, 11);
+    cr_expect_str_eq(kpid_quality_reason_name(KPID_QR_BIT_NOT_KEPT), "not_kept");
+    cr_expect_eq(KPID_QR_N, 12);
 }
 
 Test(names, group_field)

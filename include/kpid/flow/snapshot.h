@@ -18,12 +18,13 @@ enum kpid_quality {
     KPID_QUALITY_N
 };
 
-/* Reasons, as bits. The first two make a snapshot partial. Append only. */
+/* Reasons, as bits. Those of KPID_QR_PARTIAL make a snapshot partial. Append only. */
 #define KPID_QUALITY_REASONS(X) \
     X(SHARDS_MISSING, "shards_missing") X(BEGAN_BEFORE_MEASURE, "began_before_measure") \
     X(OTHER_GROUP, "other_group") X(DEDUP_CUT, "dedup_cut") X(MISROUTED, "misrouted") \
     X(REPARTITIONED, "repartitioned") X(LOST_RANGE, "lost_range") X(REBUILT, "rebuilt") \
-    X(OVERFLOW, "overflow") X(SOURCE_SILENT, "source_silent") X(DIVISION, "division_by_zero")
+    X(OVERFLOW, "overflow") X(SOURCE_SILENT, "source_silent") X(DIVISION, "division_by_zero") \
+    X(NOT_KEPT, "not_kept") /* panes of an earlier window went before anything looked back so far */
 
 enum kpid_quality_reason {
 #define KPID_QR_ENUM(id, name) KPID_QR_BIT_##id,
@@ -32,7 +33,7 @@ enum kpid_quality_reason {
     KPID_QR_N
 };
 #define KPID_QR(id) (1u << KPID_QR_BIT_##id)
-#define KPID_QR_PARTIAL (KPID_QR(SHARDS_MISSING) | KPID_QR(BEGAN_BEFORE_MEASURE))
+#define KPID_QR_PARTIAL (KPID_QR(SHARDS_MISSING) | KPID_QR(BEGAN_BEFORE_MEASURE) | KPID_QR(NOT_KEPT))
 
 enum kpid_status { KPID_STATUS_NONE /* no target or no data */, KPID_STATUS_OK, KPID_STATUS_WARN, KPID_STATUS_CRIT };
 
