@@ -54,12 +54,12 @@ static void plan_kpi(struct kpid_evaluator *ev, uint32_t k)
                                            reader < i ? plan->refs[reader].reader : plan->n_readers++,
                                            { 0, 0, 0 } };
     }
-    plan->looks_back = kpid_zalloc(plan->n_readers + 1, sizeof(*plan->looks_back));
-    plan->only_back = true;
-    for (size_t i = 0; i < n; i++) {
-        plan->looks_back[plan->refs[i].reader] = kpid_shift_is(kpi->refs[i].shift);
-        plan->only_back = plan->only_back && kpid_shift_is(kpi->refs[i].shift);
-    }
+    bool only_earlier = true;
+    for (size_t i = 0; i < n; i++)
+        only_earlier = only_earlier && kpid_shift_is(kpi->refs[i].shift);
+    plan->names_groups = kpid_zalloc(plan->n_readers + 1, sizeof(*plan->names_groups));
+    for (size_t i = 0; i < n; i++)
+        plan->names_groups[plan->refs[i].reader] = only_earlier || !kpid_shift_is(kpi->refs[i].shift);
 }
 
 struct kpid_evaluator *kpid_evaluator_new(const struct kpid_model *model, const struct kpid_sink *sink, void *ctx)
@@ -94,7 +94,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
         free(ev->kpis[k].parts);
         for (size_t w = 0; w < ev->model->kpis[k].n_windows; w++)
             free(ev->kpis[k].progress[w].gone.at);
-        free(ev->kpis[k].looks_back);
+        free(ev->kpis[k].names_groups);
         free(ev->kpis[k].progress);
     }
     for (size_t i = 0; i < ev->n_gathers; i++)

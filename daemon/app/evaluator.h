@@ -6,7 +6,7 @@
 
 /* Hashes of groups that are gone, and that was told. */
 struct gone {
-    uint64_t *at;
+    uint64_t *at;      /* open addressing, 0: empty */
     size_t n, cap;
 };
 
@@ -48,8 +48,7 @@ struct ref_plan {
 struct kpi_plan {
     struct ref_plan *refs; /* n_refs + n_parts */
     size_t n_readers;
-    bool *looks_back;      /* per reader: it reads an earlier window */
-    bool only_back;        /* all of them do */
+    bool *names_groups;    /* per reader: its rows are the KPI's groups; earlier windows name none beside others */
     struct progress *progress; /* n_windows */
     struct kpid_reading *readings;
     struct kpid_number *parts;

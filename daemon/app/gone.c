@@ -13,7 +13,9 @@ struct finder {
 
 static bool gone_has(const struct gone *gone, uint64_t hash)
 {
-    for (size_t i = 0; i < gone->n; i++)
+    size_t mask = gone->cap - 1;
+
+    for (size_t i = hash & mask; gone->cap && gone->at[i]; i = (i + 1) & mask)
         if (gone->at[i] == hash)
             return true;
     return false;
@@ -21,14 +23,23 @@ static bool gone_has(const struct gone *gone, uint64_t hash)
 
 static void gone_add(struct gone *gone, uint64_t hash)
 {
-    if (gone->n == gone->cap) {
-        gone->cap = gone->cap ? gone->cap * 2 : 16;
-        gone->at = kpid_realloc(gone->at, gone->cap * sizeof(*gone->at));
+    if (gone->n * 2 >= gone->cap) {
+        struct gone old = *gone;
+        *gone = (struct gone){ .cap = old.cap ? old.cap * 2 : 16 };
+        gone->at = kpid_zalloc(gone->cap, sizeof(*gone->at));
+        for (size_t i = 0; i < old.cap; i++)
+            if (old.at[i])
+                gone_add(gone, old.at[i]);
+        free(old.at);
     }
-    gone->at[gone->n++] = hash;
+    size_t at = hash & (gone->cap - 1);
+    while (gone->at[at])
+        at = (at + 1) & (gone->cap - 1);
+    gone->at[at] = hash;
+    gone->n++;
 }
 
-/* One that a reader does not have; gone if none has it. Told once, until it comes back. */
+/* One that a reader does not have; gone if none that names groups has it. Told once, until it comes back. */
 static void visit(void *ctx, const char *packed, size_t len, uint64_t hash)
 {
     struct finder *f = ctx;
@@ -38,8 +49,9 @@ static void visit(void *ctx, const char *packed, size_t len, uint64_t hash)
     struct kpid_unpack in;
 
     for (size_t r = 0; r < plan->n_readers; r++)
-        if (kpid_gather_has(ev->gathers[r * 2 + 1], packed, len, hash))
+        if (plan->names_groups[r] && kpid_gather_has(ev->gathers[r * 2 + 1], packed, len, hash))
             return;
+    hash += !hash; /* 0 is an empty place */
     if (gone_has(&f->next, hash))
         return;
     gone_add(&f->next, hash);

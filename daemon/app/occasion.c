@@ -146,9 +146,8 @@ static void run_groups(struct kpid_evaluator *ev, const struct occasion *o)
         const struct kpid_gather_row *least = NULL;
         for (size_t r = 0; r < plan->n_readers; r++) {
             struct reader_rows *rows = &ev->rows[r * 2 + 1];
-            if (plan->looks_back[r] && !plan->only_back)
-                continue;
-            if (rows->at < rows->n && (!least || compare_groups(&rows->rows[rows->at], least, kpi->n_by) < 0))
+            if (plan->names_groups[r] && rows->at < rows->n &&
+                (!least || compare_groups(&rows->rows[rows->at], least, kpi->n_by) < 0))
                 least = &rows->rows[rows->at];
         }
         if (!least)
