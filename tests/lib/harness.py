@@ -30,6 +30,7 @@ import importlib.util
 import itertools
 import json
 import os
+import queue
 import re
 import shutil
 import signal
@@ -37,6 +38,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import unittest
@@ -361,6 +363,82 @@ class Redis(_Folder):
         self.client.close()
         self.raw.close()
         super().close()
+
+
+class Delay:
+    """A proxy in front of a port of 127.0.0.1: what the server answers arrives `seconds` later, in order, and
+    pipelines stay pipelines. With `hold` (bytes) nothing is answered on a connection on which a request with
+    these bytes was seen, until release()."""
+
+    def __init__(self, port, seconds=0.0, hold=None):
+        self.seconds = seconds
+        self.hold = hold
+        self._target = port
+        self._released = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self._start(self._accept)
+
+    @staticmethod
+    def _start(run, *args):
+        threading.Thread(target=run, args=args, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                client.close()
+                continue
+            answers, held = queue.Queue(), threading.Event()
+            self._start(self._ask, client, server, held)
+            self._start(self._listen, server, answers)
+            self._start(self._answer, answers, client, held)
+
+    def _ask(self, client, server, held):
+        try:
+            while part := client.recv(65536):
+                if self.hold and self.hold in part:
+                    held.set()
+                server.sendall(part)
+        except OSError:
+            pass
+        server.close()
+
+    @staticmethod
+    def _listen(server, answers):
+        try:
+            while part := server.recv(65536):
+                answers.put((time.monotonic(), part))
+        except OSError:
+            pass
+        answers.put(None)
+
+    def _answer(self, answers, client, held):
+        try:
+            while entry := answers.get():
+                if held.is_set():
+                    self._released.wait()
+                time.sleep(max(0.0, entry[0] + self.seconds - time.monotonic()))
+                client.sendall(entry[1])
+        except OSError:
+            pass
+        client.close()
+
+    def release(self):
+        self._released.set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+        self._socket.close()
 
 
 class Kpid(_Folder):
