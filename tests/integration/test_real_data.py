@@ -53,10 +53,7 @@ class RealData(harness.TestCase):
                     result[0] = truth.compare(name, self.folder, truth.from_redis(redis.client))
                     return not result[0][1]
 
-                try:
-                    harness.wait_for(right, 240, "the figures of the tables")
-                except AssertionError:
-                    pass
+                harness.holds_within(right, 240)
                 figures, wrong = result[0]
                 self.assertEqual(wrong[:10], [], f"{name} {order}: {len(wrong)} of {figures} figures differ")
                 ledger = harness.kpictl("-c", kpid.config, "--json", "ledger").stdout.splitlines()

@@ -82,6 +82,14 @@ def wait_for(predicate, deadline_s, what):
         time.sleep(0.02)
 
 
+def holds_within(predicate, deadline_s):
+    """Whether `predicate` becomes true in time, for a test that then says in detail what is wrong."""
+    try:
+        return bool(wait_for(predicate, deadline_s, "it holds"))
+    except AssertionError:
+        return False
+
+
 def free_port():
     """A port of 127.0.0.1 on which nobody listens now."""
     with socket.socket() as sock:
