@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """./quickstart without a terminal: figures, alerts that fire and resolve, and nothing left behind."""
 
+# alone: it has two minutes for its traffic, and builds
+
 import os
 import re
 import shutil

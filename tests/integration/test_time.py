@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Event time against the wall clock, civil time, and what alerts make of both."""
 
+# alone: a boundary must be final within two seconds of what its settings allow
+
 import json
 import os
 import sys
