@@ -290,9 +290,9 @@ static void one_clock(struct walk *w, size_t from, size_t to, int64_t forget_ms,
         step(w, i);
     if (!w->tracks[0].open)
         return;
-    int64_t until = more || forget_ms < w->horizon_ms ? forget_ms : w->horizon_ms;
-    pass_time(w, until);
-    if (until == forget_ms && forget_ms != KPID_FOREVER) {
+    bool forgotten = more || forget_ms < w->horizon_ms; /* at the horizon itself it is not yet */
+    pass_time(w, forgotten ? forget_ms : w->horizon_ms);
+    if (forgotten) {
         end_all(w, forget_ms);
         w->result->forgotten++;
         return;
