@@ -13,6 +13,8 @@ static void visit_cells(struct kpid_shard *shard, uint32_t measure, const struct
 
     for (uint32_t g = 0; g < def->n_groupings; g++)
         for (uint32_t r = 0; r < def->n_rungs; r++) {
+            if (r > 0 && outcome->ts_ms >= m->marks[r].merged_ms)
+                continue; /* an open period's pane stands there, but this outcome has not come up to it yet */
             struct kpid_pane *pane = kpid_list_find(kpid_list(m, g, r), kpid_rung_start(&def->rungs[r], outcome->ts_ms));
             uint32_t gid = keyed_gid(def, side, outcome, g), position;
             if (!pane || !kpid_pane_find(pane, def->agg, gid))
