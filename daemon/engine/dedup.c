@@ -223,9 +223,10 @@ void kpid_dedup_prefetch(const struct kpid_dedup *dedup, uint64_t hash)
     kpid_dedup_table_prefetch(&dedup->table, hash);
 }
 
-bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash)
+bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash, int64_t before_ms)
 {
-    return kpid_dedup_table_find(&dedup->table, hash) != 0;
+    unsigned tag = kpid_dedup_table_find(&dedup->table, hash);
+    return tag != 0 && slice_end(dedup, &dedup->slices[tag]) > before_ms;
 }
 
 void kpid_dedup_mark(struct kpid_dedup *dedup, uint64_t hash, int64_t ts_ms)

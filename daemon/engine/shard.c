@@ -240,7 +240,9 @@ static enum kpid_class classify(struct kpid_shard *shard, const struct kpid_reco
     if (event->ts_ms > topic->highest_ms)
         topic->highest_ms = event->ts_ms;
     topic->ledger.no_id += !mark;
-    if (mark && kpid_dedup_seen(shard->dedup, *mark))
+    /* By this topic-partition's own clock: when other events let the mark expire must not matter. */
+    if (mark && kpid_dedup_seen(shard->dedup, *mark, topic->highest_ms - source->out_of_order_ms -
+                                                         source->allowed_lateness_ms))
         return KPID_CLASS_DUPLICATE;
     return shard->n_prepared ? KPID_CLASS_COUNTED : KPID_CLASS_FILTERED;
 }

@@ -20,8 +20,10 @@ void kpid_dedup_free(struct kpid_dedup *dedup);
 
 /* Has the memory brought near that a look-up of `hash` needs soon. */
 void kpid_dedup_prefetch(const struct kpid_dedup *dedup, uint64_t hash);
-/* Whether `hash` is marked. Does not mark: an event is checked first and marked when it is counted or filtered. */
-bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash);
+/* Whether `hash` is marked. Does not mark: an event is checked first and marked when it is counted or filtered. Slices
+ * that end at or before before_ms count as absent, whether they have been expired yet or not: so the answer hangs on the
+ * events alone. KPID_NEVER: none do. */
+bool kpid_dedup_seen(const struct kpid_dedup *dedup, uint64_t hash, int64_t before_ms);
 /* A hash that is marked already keeps the later of both slices. */
 void kpid_dedup_mark(struct kpid_dedup *dedup, uint64_t hash, int64_t ts_ms);
 /* Marks with ts < `before_ms` are no longer needed (whole slices go). */

@@ -58,7 +58,7 @@ static void compare_all(const struct kpid_dedup *dedup, const struct model *mode
     uint64_t n = 0;
     for (unsigned id = 0; id < IDS; id++) {
         n += model_seen(model, id);
-        cr_assert_eq(kpid_dedup_seen(dedup, hash_of(id)), model_seen(model, id), "id %u", id);
+        cr_assert_eq(kpid_dedup_seen(dedup, hash_of(id), KPID_NEVER), model_seen(model, id), "id %u", id);
     }
     struct kpid_dedup_stats stats;
     kpid_dedup_stats(dedup, &stats);
@@ -74,12 +74,12 @@ Test(dedup, is_a_set_over_a_million_operations)
     for (int i = 0; i < 1000000; i++) {
         unsigned id = (unsigned)draw(IDS);
         now += (int64_t)draw(i % 200000 < 100000 ? 2 : 5);
-        cr_assert_eq(kpid_dedup_seen(dedup, hash_of(id)), model_seen(model, id), "step %d", i);
+        cr_assert_eq(kpid_dedup_seen(dedup, hash_of(id), KPID_NEVER), model_seen(model, id), "step %d", i);
         if (draw(8) != 0) {
             int64_t ts = now - (int64_t)draw((uint64_t)HORIZON_MS + 1000);
             kpid_dedup_mark(dedup, hash_of(id), ts);
             model_mark(model, id, ts);
-            cr_assert_eq(kpid_dedup_seen(dedup, hash_of(id)), model_seen(model, id), "step %d", i);
+            cr_assert_eq(kpid_dedup_seen(dedup, hash_of(id), KPID_NEVER), model_seen(model, id), "step %d", i);
         }
         if (draw(50) == 0) {
             model->floor_ms = now - HORIZON_MS;
@@ -116,7 +116,7 @@ Test(dedup, cuts_the_oldest_when_full)
         if (i % 10 == 0)
             now++;
         unsigned id = i % IDS;
-        if (!kpid_dedup_seen(dedup, hash_of(id))) {
+        if (!kpid_dedup_seen(dedup, hash_of(id), KPID_NEVER)) {
             kpid_dedup_mark(dedup, hash_of(id), now);
             model_mark(model, id, now);
         }
@@ -129,7 +129,7 @@ Test(dedup, cuts_the_oldest_when_full)
             kpid_dedup_expire(dedup, model->floor_ms);
             int64_t kept = INT64_MAX, lost = NONE;
             for (unsigned k = 0; k < IDS; k++) {
-                bool seen = kpid_dedup_seen(dedup, hash_of(k));
+                bool seen = kpid_dedup_seen(dedup, hash_of(k), KPID_NEVER);
                 cr_assert(!seen || model_seen(model, k));
                 if (seen && model->slice[k] < kept)
                     kept = model->slice[k];
@@ -154,7 +154,7 @@ Test(dedup, survives_a_burst_beyond_its_bytes)
     struct kpid_dedup_stats stats;
     for (unsigned i = 0; i < 200000; i++) {
         kpid_dedup_mark(dedup, hash_of(i), 1000);
-        cr_assert(kpid_dedup_seen(dedup, hash_of(i)));
+        cr_assert(kpid_dedup_seen(dedup, hash_of(i), KPID_NEVER));
     }
     kpid_dedup_stats(dedup, &stats);
     cr_assert_eq(stats.marks + stats.cut, 200000);
@@ -199,7 +199,7 @@ Test(dedup, loads_what_it_packed)
         for (int i = 0; i < 80000; i++) {
             unsigned id = (unsigned)draw(IDS);
             now += (int64_t)draw(4) == 0;
-            if (!kpid_dedup_seen(dedup, hash_of(id))) {
+            if (!kpid_dedup_seen(dedup, hash_of(id), KPID_NEVER)) {
                 int64_t ts = now - (int64_t)draw(2000);
                 kpid_dedup_mark(dedup, hash_of(id), ts);
                 model_mark(model, id, ts);
@@ -254,7 +254,7 @@ Test(dedup, loads_slices_of_another_width)
         for (int64_t floor = 9900; floor <= 13000; floor += 37) {
             kpid_dedup_expire(back, floor);
             for (unsigned id = floor > 10000 ? (unsigned)(floor - 10000) : 0; id < 3000; id++)
-                cr_assert(kpid_dedup_seen(back, hash_of(id)), "floor %d id %u", (int)floor, id);
+                cr_assert(kpid_dedup_seen(back, hash_of(id), KPID_NEVER), "floor %d id %u", (int)floor, id);
             int64_t needed = floor < 10000 ? 10000 : floor / WIDTH_MS * WIDTH_MS; /* holds the mark at `floor` */
             cr_assert(floor > 12999 || kpid_dedup_oldest(back) <= needed, "floor %d", (int)floor);
         }
@@ -293,15 +293,15 @@ Test(dedup, keeps_its_word_when_time_jumps)
         kpid_dedup_mark(dedup, hash_of(id), 5000);
     for (unsigned k = 0; k < 3000; k++) { /* one mark a slice, nothing expires */
         kpid_dedup_mark(dedup, hash_of(200000 + k), 10000 + k * WIDTH_MS);
-        cr_assert(kpid_dedup_seen(dedup, hash_of(0)));
+        cr_assert(kpid_dedup_seen(dedup, hash_of(0), KPID_NEVER));
     }
     for (unsigned k = 0; k < 3000; k++)
-        cr_assert(kpid_dedup_seen(dedup, hash_of(200000 + k)));
+        cr_assert(kpid_dedup_seen(dedup, hash_of(200000 + k), KPID_NEVER));
     for (unsigned k = 0; k < 3000; k += 100) {
         kpid_dedup_expire(dedup, 10000 + k * WIDTH_MS);
         for (unsigned m = k; m < 3000; m++)
-            cr_assert(kpid_dedup_seen(dedup, hash_of(200000 + m)), "%u at %u", m, k);
-        cr_assert_not(kpid_dedup_seen(dedup, hash_of(0)));
+            cr_assert(kpid_dedup_seen(dedup, hash_of(200000 + m), KPID_NEVER), "%u at %u", m, k);
+        cr_assert_not(kpid_dedup_seen(dedup, hash_of(0), KPID_NEVER));
     }
     int64_t now = 1000000;
     unsigned stretched = 0; /* marks kept longer than needed, because no tag was free */
@@ -309,9 +309,9 @@ Test(dedup, keeps_its_word_when_time_jumps)
         now += 3 * HORIZON_MS;
         kpid_dedup_mark(dedup, hash_of(300000 + k), now);
         kpid_dedup_expire(dedup, now - HORIZON_MS);
-        cr_assert(kpid_dedup_seen(dedup, hash_of(300000 + k)));
-        cr_assert_not(kpid_dedup_seen(dedup, hash_of(k)), "%u", k);
-        stretched += kpid_dedup_seen(dedup, hash_of(300000 + k - 1));
+        cr_assert(kpid_dedup_seen(dedup, hash_of(300000 + k), KPID_NEVER));
+        cr_assert_not(kpid_dedup_seen(dedup, hash_of(k), KPID_NEVER), "%u", k);
+        stretched += kpid_dedup_seen(dedup, hash_of(300000 + k - 1), KPID_NEVER);
     }
     kpid_dedup_stats(dedup, &stats);
     cr_assert_lt(stretched, 2000, "%u", stretched);
@@ -340,5 +340,18 @@ Test(dedup, takes_at_most_twelve_bytes_a_mark)
     kpid_dedup_stats(dedup, &stats);
     cr_assert(stats.marks == 2000000 && stats.cut == 0);
     stored_release(stored);
+    kpid_dedup_free(dedup);
+}
+
+/* Whether an id may come again must not hang on when somebody let marks expire. */
+Test(dedup, expires_by_the_clock_of_who_asks)
+{
+    struct kpid_dedup *dedup = kpid_dedup_new(HORIZON_MS, 64 << 20);
+    kpid_dedup_mark(dedup, hash_of(1), 10 * WIDTH_MS + 5);
+    cr_assert(kpid_dedup_seen(dedup, hash_of(1), KPID_NEVER));
+    cr_assert(kpid_dedup_seen(dedup, hash_of(1), 11 * WIDTH_MS - 1));
+    cr_assert_not(kpid_dedup_seen(dedup, hash_of(1), 11 * WIDTH_MS));
+    kpid_dedup_mark(dedup, hash_of(1), 20 * WIDTH_MS);
+    cr_assert(kpid_dedup_seen(dedup, hash_of(1), 11 * WIDTH_MS));
     kpid_dedup_free(dedup);
 }
