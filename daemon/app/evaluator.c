@@ -71,6 +71,9 @@ struct kpid_evaluator *kpid_evaluator_new(const struct kpid_model *model, const 
     ev->sink = sink;
     ev->ctx = ctx;
     ev->kpis = kpid_zalloc(model->n_kpis + 1, sizeof(*ev->kpis));
+    ev->released_ms = kpid_zalloc(model->n_sources + 1, sizeof(*ev->released_ms));
+    for (size_t s = 0; s < model->n_sources; s++)
+        ev->released_ms[s] = KPID_NEVER;
     for (uint32_t k = 0; k < model->n_kpis; k++) {
         plan_kpi(ev, k);
         if (ev->kpis[k].n_readers > readers)
@@ -105,6 +108,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
     free(ev->rows);
     free(ev->revisions);
     free(ev->touched);
+    free(ev->released_ms);
     kpid_buf_release(&ev->key);
     kpid_buf_release(&ev->bytes);
     free(ev);
@@ -235,6 +239,27 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
     return more;
 }
 
+/* Up to where a measure's panes may go, for one KPI that reads it: what is final and, with several sources, what none
+ * of them corrects any more, since a correction from one wants the figures of all. */
+static int64_t advance_limit(const struct kpid_evaluator *ev, uint32_t k, uint32_t source,
+                             const struct kpid_evaluator_source *sources)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    int64_t limit = KPID_FOREVER, own = ev->model->sources[source].allowed_lateness_ms;
+
+    for (size_t w = 0; w < kpi->n_windows; w++)
+        if (ev->kpis[k].progress[w].final_ms < limit)
+            limit = ev->kpis[k].progress[w].final_ms;
+    for (size_t i = 0; i < kpi->n_sources; i++) {
+        int64_t released = sources[kpi->sources[i]].released_ms;
+        if (released != KPID_NEVER)
+            released += own - ev->model->sources[kpi->sources[i]].allowed_lateness_ms;
+        if (released < limit)
+            limit = released;
+    }
+    return limit;
+}
+
 void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)
 {
     for (uint32_t s = 0; s < ev->model->n_sources; s++) {
@@ -242,13 +267,14 @@ void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluat
         int64_t *progress = kpid_alloc((n + 1) * sizeof(*progress)), released = sources[s].released_ms;
         for (size_t i = 0; i < n; i++)
             progress[i] = released;
-        for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+        for (uint32_t k = 0; k < ev->model->n_kpis; k++) {
+            int64_t limit = advance_limit(ev, k, s, sources);
             for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++) {
                 const struct ref_plan *ref = &ev->kpis[k].refs[i];
-                for (size_t w = 0; ref->source == s && w < ev->model->kpis[k].n_windows; w++)
-                    if (ev->kpis[k].progress[w].final_ms < progress[ref->place])
-                        progress[ref->place] = ev->kpis[k].progress[w].final_ms;
+                if (ref->source == s && limit < progress[ref->place])
+                    progress[ref->place] = limit;
             }
+        }
         for (size_t i = 0; i < sources[s].n_shards; i++) {
             kpid_shard_touched_clear(sources[s].shards[i]);
             kpid_shard_advance(sources[s].shards[i], progress, released);

@@ -78,6 +78,7 @@ struct kpid_evaluator {
     size_t n_revisions, cap_revisions;
     struct revision *touched;     /* of this round */
     size_t n_touched, cap_touched;
+    int64_t *released_ms;         /* of each source, in the last round; KPID_NEVER: there was none */
     struct kpid_buf key, bytes;
     uint64_t round;
     bool corrected;               /* corrections were told since the last advance */

@@ -91,25 +91,32 @@ static void number_all(struct kpid_evaluator *ev)
         qsort(ev->revisions, ev->n_revisions, sizeof(*ev->revisions), compare);
 }
 
+/* Whether, at the end of the last round, some source of the window's KPI could still correct it. */
+static bool is_open(const struct kpid_evaluator *ev, const struct revision *r)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[r->kpi];
+
+    for (size_t s = 0; s < kpi->n_sources; s++) {
+        int64_t released = ev->released_ms[kpi->sources[s]];
+        if (released == KPID_NEVER || r->end_ms + ev->model->sources[kpi->sources[s]].allowed_lateness_ms > released)
+            return true;
+    }
+    return false;
+}
+
 /* Numbers of windows that nothing can correct any more. */
 static void forget(struct kpid_evaluator *ev)
 {
     size_t kept = 0;
 
+    for (size_t s = 0; s < ev->model->n_sources; s++)
+        ev->released_ms[s] = ev->sources[s].released_ms;
     for (size_t i = 0; i < ev->n_revisions; i++) {
-        struct revision *revision = &ev->revisions[i];
-        const struct kpid_kpi *kpi = &ev->model->kpis[revision->kpi];
-        bool open = false;
-        for (size_t s = 0; s < kpi->n_sources; s++) {
-            int64_t released = ev->sources[kpi->sources[s]].released_ms;
-            open |= released == KPID_NEVER ||
-                    revision->end_ms + ev->model->sources[kpi->sources[s]].allowed_lateness_ms > released;
-        }
-        if (open) {
-            ev->revisions[kept++] = *revision;
+        if (is_open(ev, &ev->revisions[i])) {
+            ev->revisions[kept++] = ev->revisions[i];
             continue;
         }
-        make_key(ev, revision);
+        make_key(ev, &ev->revisions[i]);
         if (ev->sink->state_delete)
             ev->sink->state_delete(ev->ctx, ev->key.data, ev->key.len);
     }
@@ -226,6 +233,22 @@ static void touched(void *ctx, size_t place, uint16_t rung, int64_t start_ms, in
     }
 }
 
+/* A correction by a clock with `negative: keep` can reach behind what is kept. Such a window stays as it was told: what
+ * is left of its panes would say less. */
+static bool is_kept(const struct kpid_evaluator *ev, const struct revision *r)
+{
+    const struct kpi_plan *plan = &ev->kpis[r->kpi];
+
+    if (!is_open(ev, r))
+        return false;
+    for (size_t i = 0; i < ev->model->kpis[r->kpi].n_refs; i++) {
+        const struct kpid_evaluator_source *source = &ev->sources[plan->refs[i].source];
+        if (!kpid_shards_keep(source->shards, source->n_shards, plan->refs[i].place, r->start_ms, r->end_ms))
+            return false;
+    }
+    return true;
+}
+
 void kpid_revise(struct kpid_evaluator *ev)
 {
     ev->n_touched = 0;
@@ -242,7 +265,7 @@ void kpid_revise(struct kpid_evaluator *ev)
     qsort(ev->touched, ev->n_touched, sizeof(*ev->touched), compare);
     size_t kept = 0;
     for (size_t i = 0; i < ev->n_touched; i++)
-        if (!kept || compare(&ev->touched[kept - 1], &ev->touched[i]))
+        if ((!kept || compare(&ev->touched[kept - 1], &ev->touched[i])) && is_kept(ev, &ev->touched[i]))
             ev->touched[kept++] = ev->touched[i];
     ev->n_touched = kept;
     number_all(ev);

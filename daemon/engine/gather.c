@@ -204,6 +204,17 @@ static bool is_gone(const struct kpid_measure_state *m, size_t rung, int64_t sta
     return start_ms != KPID_NEVER && start_ms < m->marks[rung].floor_ms;
 }
 
+bool kpid_shards_keep(struct kpid_shard *const *shards, size_t n_shards, size_t measure_index, int64_t start_ms,
+                      int64_t boundary_ms)
+{
+    for (size_t s = 0; s < n_shards; s++) {
+        const struct kpid_measure_state *m = &shards[s]->measures[measure_index];
+        if (is_gone(m, choose_rung(m, start_ms, boundary_ms), start_ms, boundary_ms))
+            return false;
+    }
+    return true;
+}
+
 /* Known from its first event on, for group_ttl after its last one: whatever was read ahead of the boundary. */
 static void known_groups(struct kpid_gather *g, int64_t boundary_ms)
 {

@@ -183,6 +183,9 @@ void kpid_gather_gone(const struct kpid_gather *gather, struct kpid_shard *const
                       int64_t boundary_ms, kpid_gone *tell, void *ctx);
 /* Whether that last window had a row of this group. */
 bool kpid_gather_has(const struct kpid_gather *gather, const char *values, size_t len, uint64_t hash);
+/* Whether the panes of [start_ms, boundary_ms) are all still kept, so that gathering it gives the whole of it. */
+bool kpid_shards_keep(struct kpid_shard *const *shards, size_t n_shards, size_t measure_index, int64_t start_ms,
+                      int64_t boundary_ms);
 /* Whether the source had an event in (boundary - silent_ms, boundary]. */
 bool kpid_shards_alive(struct kpid_shard *const *shards, size_t n_shards, int64_t boundary_ms, int64_t silent_ms);
 
