@@ -1,0 +1,73 @@
+/*
+ * Compares what the engine and the evaluator publish with the naive model: every figure of every group as it comes, the
+ * groups that are there, and, when a window can't be corrected any more, whether its last publication still holds. What
+ * windows said last is kept, so that two interleavings can be compared bit for bit.
+ */
+#ifndef KPID_MODEL_JUDGE_H
+#define KPID_MODEL_JUDGE_H
+
+#include "kpid/evaluator.h"
+#include "naive.h"
+
+enum { FAULTS_SHOWN = 20, REFS_MAX = 32 };
+
+struct saying {             /* what a window said last */
+    uint64_t hash;
+    int64_t start_ms, end_ms;
+    uint32_t kpi, window, revision, crashes;
+    bool used;
+};
+
+struct judge {
+    struct naive *naive;
+    const struct kpid_model *model;
+    struct random random;
+    const char *label;      /* of the run, for reports */
+    int share;              /* one of so many windows is compared as it comes; 0: each */
+    uint64_t faults, silent, snapshots, figures, windows, passed_over; /* silent: faults that were not shown */
+    uint64_t shown[FAULTS_SHOWN]; /* KPI and part of faults that were shown */
+    struct saying *sayings; /* open addressing */
+    size_t n_sayings, cap_sayings;
+    /* the occasion at work: one KPI, window and boundary */
+    bool on, checks;
+    uint32_t crashes;       /* so far: what a round told may be taken back and told again under the same number */
+    struct kpid_snapshot head;
+    unsigned places, by;
+    enum measure measures[REFS_MAX];
+    size_t n_measures;
+    struct naive_window *totals, *groups; /* one a measure */
+    bool seen[ROWS];
+    uint64_t hash;
+};
+
+void judge_init(struct judge *judge, struct naive *naive, uint64_t seed, const char *label);
+void judge_release(struct judge *judge);
+
+/* A snapshot as the sink gets it; the total comes first. judge_flush ends the last occasion. */
+void judge_snapshot(struct judge *judge, const struct kpid_snapshot *snapshot, unsigned places);
+void judge_flush(struct judge *judge);
+/* Looks at a window as it stands and compares it with the model and, if it was published, with what it said last. */
+void judge_window(struct judge *judge, struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *views,
+                  uint32_t kpi, uint32_t window, int64_t start_ms, int64_t end_ms, int64_t boundary_ms);
+/* Compares what the windows of two runs said last. */
+void judge_compare(struct judge *a, const struct judge *b);
+/* Something else that is wrong. */
+void judge_fault(struct judge *judge, const char *format, ...) KPID_PRINTF(2, 3);
+
+/* ---- figures (figure.c) ---- */
+
+struct figure {
+    enum { FIGURE_NOTHING, FIGURE_EXACT, FIGURE_ABOUT } kind;
+    wide millionths;        /* EXACT */
+    double low, high;       /* in the published unit; EXACT: both the same */
+};
+
+/* What a ref of a KPI ("orders", "handling.p90", "p90") should say of a cell. */
+struct figure figure_of(const struct naive_window *window, unsigned row, const char *part, bool alive);
+/* What the formula should say, given its refs' figures. */
+struct figure figure_formula(const struct kpid_kpi *kpi, const struct figure *refs);
+bool figure_fits(const struct figure *figure, const struct kpid_number *number);
+void figure_print(const struct figure *figure, struct kpid_buf *out);
+void figure_print_number(const struct kpid_number *number, struct kpid_buf *out);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * The naive exact model: it keeps every accepted event and works each window out by scanning them, after the words of
+ * the manual and without any code of the engine. Of the configuration it takes windows, groupings and formulas; what a
+ * measure counts is said a second time in naive_measure.c.
+ */
+#ifndef KPID_MODEL_NAIVE_H
+#define KPID_MODEL_NAIVE_H
+
+#include "kpid/flow/reason.h"
+#include "kpid/model.h"
+#include "world.h"
+
+typedef __int128 wide;
+
+/* ---- measures (naive_measure.c) ---- */
+
+enum measure {
+    ORDERS, REVENUE, LOWEST, HIGHEST, AVERAGE, LATEST, VISITORS, AMOUNTS, SPREAD, PROMISE, HANDLING, PAYMENT,
+    CALLS, MOOD, WORD, ANSWER, HITS, SPENT, VISIT, MEASURES
+};
+
+enum shape { SHAPE_COUNT, SHAPE_SUM, SHAPE_MIN, SHAPE_MAX, SHAPE_MEAN, SHAPE_LAST, SHAPE_DISTINCT, SHAPE_QUANTILES,
+             SHAPE_CLOCK };
+
+struct naive_measure {
+    const char *name;
+    enum source source;
+    enum shape shape;
+    bool duration;        /* values are ms and figures seconds; else values are millionths */
+    int64_t deadline_ms, forget_ms; /* clocks; -1: none, never */
+    bool keep_negative;
+};
+extern const struct naive_measure naive_measures[MEASURES];
+
+enum verdict { PASSES_BY, LACKS_A_FIELD, IS_MALFORMED, COUNTS };
+/* What an event is to a measure; COUNTS: *value is set (distinct: a number that stands for the value). */
+enum verdict naive_reads(enum measure measure, const struct event *event, int64_t *value);
+/* The bits (1 << enum kpid_clock_word) of a clock's words that an event says. */
+unsigned naive_words(enum measure measure, const struct event *event);
+
+/* ---- groups ---- */
+
+/* A set of fields, as bits, and the row of an event in it. Row 0 is __other__, or the total of no fields. */
+enum { BY_CHANNEL = 1, BY_REGION = 2, BY_USER = 4, BYS = 5 };
+enum { ROWS = 64, ROW_OTHER = 0 };
+unsigned naive_row(unsigned by, const struct event *event);
+unsigned naive_rows(unsigned by); /* how many a grouping has */
+/* The row of a group as readers see it, -1: there is no such group. */
+int naive_row_find(unsigned by, const char *const *group);
+void naive_row_print(unsigned by, unsigned row, struct kpid_buf *out);
+
+/* ---- the model ---- */
+
+struct naive_log {          /* one topic-partition */
+    int64_t highest_ms;
+    int64_t *marks;         /* by id: time of the event that was counted, KPID_NEVER */
+    uint64_t in, classes[KPID_CLASS_N];
+};
+
+struct naive_slot {         /* events of one slice of time */
+    const struct event **events;
+    uint32_t n, cap;
+};
+
+struct naive_outcome {      /* something that a clock's key did to the figures, at an instant */
+    int64_t ts_ms, value;
+    uint32_t key;
+    uint8_t kind;           /* enum naive_kind */
+    int8_t weight;
+    uint8_t rows[BYS];      /* by grouping */
+};
+enum naive_kind { TOOK, MET, MISSED, OPEN, BREACHED };
+
+struct naive_happening {    /* an event of a clock's key */
+    int64_t ts_ms;
+    uint8_t word;
+    uint8_t rows[BYS];
+};
+
+struct naive_key {
+    struct naive_happening *at;
+    struct naive_outcome *outcomes;
+    uint32_t n, cap, n_outcomes, cap_outcomes;
+};
+
+struct naive_clock {
+    struct naive_key *keys;
+    size_t n_keys;
+    struct { struct naive_outcome *at; uint32_t n, cap; } *slots; /* outcomes by minute */
+    int32_t *levels[2][BYS][ROWS]; /* open, breached: sums of steps by minute, a tree (Fenwick 1994); NULL: no steps */
+};
+
+struct naive {
+    const struct kpid_model *model;
+    const struct world *world;
+    bool wall;              /* there is a wall clock, so events may be too far ahead */
+    struct naive_log logs[LOGS];
+    struct naive_slot *slots[SOURCES];
+    size_t n_slots, n_minutes;
+    int64_t first_ms[SOURCES];
+    struct naive_clock clocks[MEASURES];
+    enum measure *measures; /* by index in the model */
+    unsigned bys[MEASURES]; /* groupings that KPIs use of it, as bits 1 << by */
+    unsigned seen[SOURCES][PARTITIONS][BYS]; /* number of groups known (many: capped) */
+    int64_t known_ms[SOURCES][PARTITIONS][BYS][ROWS]; /* the first event of a group, KPID_FOREVER: none */
+};
+
+void naive_init(struct naive *naive, const struct kpid_model *model, const struct world *world, bool wall);
+void naive_release(struct naive *naive);
+
+/* The next event of a log. Returns its class; sets event->counted and, where groups are capped, event->row_user. */
+enum kpid_class naive_take(struct naive *naive, const struct log *log, struct event *event);
+/* A clock takes the event's words (naive_clock.c). */
+void naive_clock_take(struct naive *naive, enum measure measure, const struct event *event, unsigned words);
+
+/* ---- windows (naive_window.c) ---- */
+
+struct naive_cell {         /* one measure and group in one window */
+    int64_t n, met, missed, open, breached;
+    wide sum, squares;
+    int64_t min, max, last;
+    int64_t last_ts_ms;
+    uint64_t last_place;    /* topic, partition and position of the last one */
+    size_t first, end;      /* its values: in ascending order in naive_window.values */
+};
+
+struct naive_value {
+    int64_t value;
+    uint32_t row;
+};
+
+struct naive_window {
+    struct naive_cell cells[ROWS];
+    struct naive_value *values;
+    size_t n_values, cap_values;
+    enum measure measure;
+    bool wants_values;
+};
+
+/* Fills `window` with what the measure says of [start, boundary), by group. */
+void naive_window_count(struct naive *naive, enum measure measure, unsigned by, int64_t start_ms, int64_t boundary_ms,
+                        struct naive_window *window);
+void naive_window_release(struct naive_window *window);
+/* How many events of the source lie there. */
+size_t naive_events_between(const struct naive *naive, enum source source, int64_t start_ms, int64_t end_ms);
+/* Whether the source had an event in (after, until]. */
+bool naive_alive(const struct naive *naive, enum source source, int64_t after_ms, int64_t until_ms);
+
+#define NAIVE_SLOT   INT64_C(10000)
+#define NAIVE_MINUTE INT64_C(60000)
+
+#endif

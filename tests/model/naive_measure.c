@@ -1,0 +1,205 @@
+/* What model.yaml says of each measure, said again. */
+#include "naive.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MINUTE INT64_C(60000)
+#define HOUR   (60 * MINUTE)
+#define PLAIN  .deadline_ms = -1, .forget_ms = -1
+
+const struct naive_measure naive_measures[MEASURES] = {
+    [ORDERS] = { "orders", SHOP, SHAPE_COUNT, PLAIN },
+    [REVENUE] = { "revenue", SHOP, SHAPE_SUM, PLAIN },
+    [LOWEST] = { "lowest", SHOP, SHAPE_MIN, PLAIN },
+    [HIGHEST] = { "highest", SHOP, SHAPE_MAX, PLAIN },
+    [AVERAGE] = { "average", SHOP, SHAPE_MEAN, PLAIN },
+    [LATEST] = { "latest", SHOP, SHAPE_LAST, PLAIN },
+    [VISITORS] = { "visitors", SHOP, SHAPE_DISTINCT, PLAIN },
+    [AMOUNTS] = { "amounts", SHOP, SHAPE_DISTINCT, PLAIN },
+    [SPREAD] = { "spread", SHOP, SHAPE_QUANTILES, PLAIN },
+    [PROMISE] = { "promise", SHOP, SHAPE_QUANTILES, true, PLAIN },
+    [HANDLING] = { "handling", SHOP, SHAPE_CLOCK, true, 90 * MINUTE, 24 * HOUR, false },
+    [PAYMENT] = { "payment", SHOP, SHAPE_CLOCK, true, -1, -1, true },
+    [CALLS] = { "calls", DESK, SHAPE_COUNT, PLAIN },
+    [MOOD] = { "mood", DESK, SHAPE_MEAN, PLAIN },
+    [WORD] = { "word", DESK, SHAPE_LAST, PLAIN },
+    [ANSWER] = { "answer", DESK, SHAPE_CLOCK, true, 30 * MINUTE, 3 * HOUR, true },
+    [HITS] = { "hits", MANY, SHAPE_COUNT, PLAIN },
+    [SPENT] = { "spent", MANY, SHAPE_SUM, PLAIN },
+    [VISIT] = { "visit", MANY, SHAPE_CLOCK, true, HOUR, 6 * HOUR, false },
+};
+
+static bool is_absent(uint8_t how)
+{
+    return how == ABSENT || how == NULLED;
+}
+
+static enum verdict number(uint8_t how)
+{
+    return how == SOUND ? COUNTS : is_absent(how) ? LACKS_A_FIELD : IS_MALFORMED;
+}
+
+static enum verdict amount_of(const struct event *e, int64_t *value)
+{
+    *value = e->amount;
+    return number(e->amount_how);
+}
+
+/* amount * qty: a field that is there and wrong weighs more than one that is not there. */
+static enum verdict product_of(const struct event *e, int64_t *value)
+{
+    enum verdict a = number(e->amount_how), b = number(e->qty_how);
+
+    *value = e->amount * e->qty;
+    return a == IS_MALFORMED || b == IS_MALFORMED ? IS_MALFORMED : a != COUNTS ? a : b;
+}
+
+/* Strings, numbers and truth values can be told apart; what has too many digits or is a map can not. */
+static enum verdict user_of(const struct event *e, int64_t *value)
+{
+    *value = e->user_how == TEXT ? -1 : (int64_t)e->user;
+    return e->user_how == TEXT ? COUNTS : number(e->user_how);
+}
+
+static enum verdict promise_of(const struct event *e, int64_t *value)
+{
+    *value = e->ts_ms - e->due_ms;
+    return number(e->due_how);
+}
+
+static enum verdict distinct_amount_of(const struct event *e, int64_t *value)
+{
+    *value = e->amount_how == TEXT ? INT64_MIN : e->amount;
+    return e->amount_how == TEXT ? COUNTS : number(e->amount_how);
+}
+
+static enum verdict only_if(bool condition, enum verdict verdict)
+{
+    return condition ? verdict : PASSES_BY;
+}
+
+enum verdict naive_reads(enum measure measure, const struct event *e, int64_t *value)
+{
+    bool paid = e->type == PAID, refunded = e->type == REFUNDED, viewed = e->type == VIEWED;
+
+    *value = 0;
+    switch (measure) {
+    case ORDERS: return only_if(e->type == CREATED, COUNTS);
+    case REVENUE: return only_if(paid || refunded, amount_of(e, value));
+    case LOWEST:
+    case LATEST:
+    case SPENT: return only_if(paid, amount_of(e, value));
+    case HIGHEST:
+        if (paid && is_absent(e->qty_how))
+            return LACKS_A_FIELD;
+        *value = e->amount - 500000;
+        return only_if(paid && e->qty_how == SOUND && e->qty >= 2, number(e->amount_how));
+    case AVERAGE: return only_if(paid || refunded, product_of(e, value));
+    case VISITORS: return only_if(viewed, user_of(e, value));
+    case AMOUNTS:
+        if (refunded && is_absent(e->qty_how))
+            return LACKS_A_FIELD;
+        return only_if(refunded && !(e->qty_how == SOUND && e->qty == 3), distinct_amount_of(e, value));
+    case SPREAD: return only_if(!viewed && !is_absent(e->qty_how), amount_of(e, value));
+    case PROMISE: return only_if(viewed, promise_of(e, value));
+    case CALLS: return only_if(e->type == OPENED, COUNTS);
+    case MOOD:
+        if (e->type == RESOLVED && is_absent(e->amount_how))
+            return LACKS_A_FIELD;
+        *value = e->amount;
+        return only_if(e->type == RESOLVED && e->amount_how == SOUND && e->amount < 0, COUNTS);
+    case WORD: return only_if(e->type == OPENED || e->type == RESOLVED, amount_of(e, value));
+    case HITS: return only_if(viewed, COUNTS);
+    default: /* a clock: the field that it needs is its key */
+        if (!naive_words(measure, e))
+            return PASSES_BY;
+        return e->ticket_how == TEXT ? COUNTS : number(e->ticket_how);
+    }
+}
+
+unsigned naive_words(enum measure measure, const struct event *e)
+{
+    static const int8_t handling[TYPES] = { -1, -1, -1, -1, KPID_CLOCK_START, KPID_CLOCK_PAUSE, KPID_CLOCK_RESUME,
+                                            KPID_CLOCK_REOPEN, KPID_CLOCK_STOP, KPID_CLOCK_CANCEL, -1 };
+    bool started = e->type == (measure == PAYMENT ? CREATED : OPENED);
+    bool stopped = e->type == (measure == PAYMENT ? PAID : RESOLVED);
+
+    switch (measure) {
+    case HANDLING: return handling[e->type] < 0 ? 0 : 1u << handling[e->type];
+    case PAYMENT:
+    case VISIT: return started ? 1u << KPID_CLOCK_START : stopped ? 1u << KPID_CLOCK_STOP : 0;
+    case ANSWER:
+        if (e->type == REOPENED || e->type == CANCELLED)
+            return 1u << (e->type == REOPENED ? KPID_CLOCK_REOPEN : KPID_CLOCK_CANCEL);
+        return started ? 1u << KPID_CLOCK_START : stopped ? 1u << KPID_CLOCK_STOP : 0;
+    default: return 0;
+    }
+}
+
+/* ---- groups ---- */
+
+unsigned naive_row(unsigned by, const struct event *e)
+{
+    switch (by) {
+    case BY_CHANNEL: return 1u + e->channel;
+    case BY_REGION: return 1u + e->region;
+    case BY_CHANNEL | BY_REGION: return 1u + e->channel * REGIONS + e->region;
+    case BY_USER: return e->row_user;
+    default: return 0;
+    }
+}
+
+/* Users are rows 1 .. USERS, then "abc", then the absent one. */
+static int user_find(const char *name)
+{
+    if (*name == 'u')
+        return 1 + atoi(name + 1);
+    return !strcmp(name, "abc") ? USERS + 1 : !*name ? USERS + 2 : -1;
+}
+
+unsigned naive_rows(unsigned by)
+{
+    switch (by) {
+    case BY_CHANNEL: return 1 + CHANNELS;
+    case BY_REGION: return 1 + REGIONS;
+    case BY_CHANNEL | BY_REGION: return 1 + CHANNELS * REGIONS;
+    case BY_USER: return USERS + 3;
+    default: return 1;
+    }
+}
+
+static int name_find(const char *const *names, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(names[i], name))
+            return i;
+    return -1;
+}
+
+int naive_row_find(unsigned by, const char *const *group)
+{
+    if (by == BY_USER)
+        return user_find(group[0]);
+    int channel = by & BY_CHANNEL ? name_find(world_channels, CHANNELS, *group++) : 0;
+    int region = by & BY_REGION ? name_find(world_regions, REGIONS, *group) : 0;
+    if (channel < 0 || region < 0)
+        return -1;
+    return 1 + (by == (BY_CHANNEL | BY_REGION) ? channel * REGIONS + region : channel + region);
+}
+
+void naive_row_print(unsigned by, unsigned row, struct kpid_buf *out)
+{
+    if (by == 0 || row == ROW_OTHER)
+        kpid_buf_add_str(out, by ? "__other__" : "the total");
+    else if (by == BY_USER && row <= USERS)
+        kpid_buf_printf(out, "u%u", row - 1);
+    else if (by == BY_USER)
+        kpid_buf_add_str(out, row == USERS + 1 ? "abc" : "");
+    else if (by == BY_CHANNEL)
+        kpid_buf_add_str(out, world_channels[row - 1]);
+    else if (by == BY_REGION)
+        kpid_buf_add_str(out, world_regions[row - 1]);
+    else
+        kpid_buf_printf(out, "%s / %s", world_channels[(row - 1) / REGIONS], world_regions[(row - 1) % REGIONS]);
+}
