@@ -183,6 +183,16 @@ static size_t choose_rung(const struct kpid_measure_state *m, int64_t start_ms, 
     return best;
 }
 
+/* Whether a rung's panes, and those of the rungs below it that fill up what it has not merged yet, end at the boundary:
+ * a pane that reaches beyond it holds steps that are not of the window. */
+static bool ends_at(const struct kpid_measure_state *m, size_t rung, int64_t boundary_ms)
+{
+    for (; rung > 0; rung = m->def->rungs[rung].parent)
+        if (m->marks[rung].merged_ms > boundary_ms)
+            return false;
+    return true;
+}
+
 /* The rung that the levels at a boundary are best summed from: the fewest panes, and complete from the beginning. */
 static size_t choose_level_rung(const struct kpid_measure_state *m, size_t place, size_t rung, int64_t boundary_ms)
 {
@@ -190,7 +200,7 @@ static size_t choose_level_rung(const struct kpid_measure_state *m, size_t place
 
     for (size_t r = 1; r < m->def->n_rungs; r++)
         if (m->marks[r].began_ms == KPID_NEVER && m->marks[r].merged_ms != KPID_NEVER &&
-            m->marks[r].merged_ms <= boundary_ms && kpid_list(m, place, r)->n < kpid_list(m, place, best)->n)
+            ends_at(m, r, boundary_ms) && kpid_list(m, place, r)->n < kpid_list(m, place, best)->n)
             best = r;
     return best;
 }
