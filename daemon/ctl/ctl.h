@@ -47,6 +47,11 @@ void ctl_tables_join(struct ctl_tables *tables, uint32_t source, const struct kp
 void ctl_joins_print(const struct kpid_model *model, const struct kpid_source *source);
 void ctl_joins_json(const struct kpid_model *model, const struct kpid_kpi *kpi, struct kpid_buf *out);
 
+/* keyed.c: key and clock of a keyed measure in what explain says; nothing for others. */
+void ctl_keyed_print(const struct kpid_measure *measure);
+/* explain.c: a duration in the largest unit that it is a multiple of. */
+void ctl_ms_print(int64_t ms);
+
 /* json.c: a field of a flat look at an object's text; strings are unescaped as far as a terminal needs. NULL: absent.
  * Writes to `text`. */
 const char *ctl_json_field(const char *json, size_t len, const char *name, char *text, size_t size);

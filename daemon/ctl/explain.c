@@ -22,7 +22,7 @@ int ctl_check(struct ctl *ctl)
     return CTL_OK;
 }
 
-static void print_ms(int64_t ms)
+void ctl_ms_print(int64_t ms)
 {
     if (ms == KPID_FOREVER)
         printf("for ever");
@@ -73,20 +73,20 @@ static void print_rungs(const struct kpid_measure *measure)
         const struct kpid_rung *rung = &measure->rungs[r];
         printf("      panes of ");
         if (rung->kind == KPID_RUNG_FIXED)
-            print_ms(rung->width_ms);
+            ctl_ms_print(rung->width_ms);
         else
             printf("%s", rung->kind == KPID_RUNG_ALL ? "all time" : units[rung->period.unit]);
         printf(", kept ");
-        print_ms(rung->keep_ms);
+        ctl_ms_print(rung->keep_ms);
         printf("%s", rung->kind == KPID_RUNG_ALL ? "" : " after their end");
         if (rung->earlier_ms) {
             printf(", ");
-            print_ms(rung->earlier_ms);
+            ctl_ms_print(rung->earlier_ms);
             printf(" of it for figures that look back");
         }
         if (rung->lag_ms) {
             printf(", merged ");
-            print_ms(rung->lag_ms);
+            ctl_ms_print(rung->lag_ms);
             printf(" late for figures that look back");
         }
         putchar('\n');
@@ -106,6 +106,7 @@ static void print_measure(const struct kpid_model *model, const struct kpid_meas
         printf(" %s", source->topics[t]);
     printf(")%s%s\n", measure->where.n ? " where " : "", measure->where.n ? measure->where.text : "");
     ctl_joins_print(model, source);
+    ctl_keyed_print(measure);
     print_rungs(measure);
     printf("    state: a cell is %zu bytes and its sketch; at most %.0f cells a group and shard, %u groups\n",
            measure->agg->cell_bytes, panes, source->max_groups);
@@ -113,9 +114,9 @@ static void print_measure(const struct kpid_model *model, const struct kpid_meas
         printf("    of these cells %.0f a group and shard (%.0f bytes) are there for figures that look back\n", back,
                back * (double)measure->agg->cell_bytes);
     printf("    late events: out_of_order ");
-    print_ms(source->out_of_order_ms);
+    ctl_ms_print(source->out_of_order_ms);
     printf(", allowed_lateness ");
-    print_ms(source->allowed_lateness_ms);
+    ctl_ms_print(source->allowed_lateness_ms);
     printf("; marks of ids hold up to %.0f events/s a shard\n",
            (double)source->dedup_bytes / 15 / ((double)source->dedup_horizon_ms / 1000));
 }
@@ -179,7 +180,7 @@ int ctl_explain(struct ctl *ctl)
         printf("  window %s", window->name);
         if (window->kind == KPID_WINDOW_ROLLING) {
             printf(", every ");
-            print_ms(window->slide_ms);
+            ctl_ms_print(window->slide_ms);
         }
         printf("\n    newest:  HGETALL %s:snap:{%s:%s}\n", prefix, kpi->name, window->name);
         if (window->kind != KPID_WINDOW_ALL)

@@ -1,0 +1,60 @@
+/* Keyed measures in what explain says: what a clock runs by, and what keys cost. */
+#include "ctl.h"
+
+#include <stdio.h>
+
+static void deadline_print(const char *name, int64_t deadline_ms, const struct kpid_keyed_spec *spec)
+{
+    printf("    %s", name);
+    if (deadline_ms == KPID_FOREVER) {
+        printf(": no deadline\n");
+        return;
+    }
+    printf(": deadline ");
+    ctl_ms_print(deadline_ms);
+    if (spec->clock.due_ms != KPID_FOREVER) {
+        printf(", due ");
+        ctl_ms_print(spec->clock.due_ms);
+        printf(" before");
+    }
+    printf("\n");
+}
+
+static void clock_print(const struct kpid_keyed_spec *spec)
+{
+    const struct kpid_worktime *calendar = spec->clock.calendar;
+
+    deadline_print("stop", spec->clock.deadline_ms, spec);
+    for (size_t i = 0; i < spec->clock.n_marks; i++)
+        deadline_print(spec->clock.marks[i].name, spec->clock.marks[i].deadline_ms, spec);
+    if (calendar) {
+        char from[40], to[40];
+        kpid_zone_print(calendar->zone, calendar->from_ms, from);
+        kpid_zone_print(calendar->zone, calendar->to_ms, to);
+        printf("    working time of %s, known from %.10s until %.10s; events outside are refused and counted\n",
+               calendar->name, from, to);
+    }
+    if (spec->clock.forget_after_ms == KPID_FOREVER) {
+        printf("    never forgotten\n");
+        return;
+    }
+    printf("    forgotten ");
+    ctl_ms_print(spec->clock.forget_after_ms);
+    printf(" after the last event of a key\n");
+}
+
+void ctl_keyed_print(const struct kpid_measure *measure)
+{
+    const struct kpid_keyed *kind = measure->agg->keyed;
+    size_t levels = measure->n_groupings;
+
+    if (!kind)
+        return;
+    printf("    key %s\n", measure->keyed.key.text);
+    if (kind == &kpid_keyed_clock)
+        clock_print(&measure->keyed);
+    printf("    keys: at most %u a shard, %zu bytes an event of each%s", measure->keyed.max_keys,
+           kind->width * sizeof(int64_t) + (levels - 1) * sizeof(uint32_t), measure->keyed.aged ? "" : "\n");
+    if (measure->keyed.aged)
+        printf(", %zu bytes an opening for the oldest\n", levels * 40);
+}
