@@ -257,7 +257,8 @@ static bool open_consumer(struct daemon *d, struct kpid_buf *error)
                                                         .record = kpid_pipeline_record,
                                                         .ready = on_ready,
                                                         .fault = on_fault,
-                                                        .partitions = on_partitions };
+                                                        .partitions = on_partitions,
+                                                        .out_of_range = kpid_check_range };
 
     d->consumer = kpid_consumer_open(d->model, d->base, &events, d, error);
     return d->consumer != NULL;
@@ -313,6 +314,7 @@ void kpid_daemon_close(struct daemon *d)
     }
     if (d->consumer)
         kpid_consumer_close(d->consumer);
+    kpid_check_close(d);
     kpid_letters_close(d);
     if (d->http)
         kpid_http_close(d->http);

@@ -26,7 +26,16 @@ struct kpid_complaint {
     uint64_t times;
 };
 
-enum slot_state { SLOT_FREE, SLOT_WAITING /* for Redis or a retry */, SLOT_ACQUIRING, SLOT_ACTIVE };
+enum slot_state {
+    SLOT_FREE,
+    SLOT_WAITING,  /* for Redis or a retry */
+    SLOT_ACQUIRING,
+    SLOT_CHECKING, /* restored; is the log still the one that was counted? */
+    SLOT_HELD,     /* it is not: a person decides */
+    SLOT_ACTIVE
+};
+
+struct log_check;
 
 struct daemon;
 
@@ -48,6 +57,14 @@ struct slot_owner {
     struct kpid_shard *shard;
     struct kpid_store *store;
     bool committing, whole, held_commit, leaving;
+    bool restored;             /* there was state in Redis */
+    bool lost;                 /* there was, and it is lost: counted again */
+    bool anew;                 /* the whole log is counted again, whatever was known of it */
+    bool keep;                 /* a mismatch changes nothing in the figures */
+    bool hold_then, anew_then; /* to be done once the commit under way is answered */
+    bool polling;              /* held: Redis is being asked whether a person decided */
+    struct log_check *check;   /* under way, or NULL */
+    uint64_t noted_cut;        /* cut_done when its offsets were last noted in the group */
     uint64_t cut_done;         /* last cut that is acknowledged */
     uint64_t cut_sent;
     int64_t retry_ms, retry_after_ms;
@@ -79,6 +96,23 @@ struct letter_bytes {
     size_t key_len, value_len;
     bool has_key;
     struct letter_bytes *next;
+};
+
+/* What Kafka is asked about a restored shard. It outlives the slot until all answers are there. */
+struct log_check {
+    struct daemon *daemon;
+    struct slot_owner *slot;   /* NULL: it is gone, answers are nobody's */
+    struct log_check *next;
+    size_t waiting;            /* answers due */
+    bool again;                /* something could not be found out: later */
+    bool mismatch;
+    struct kpid_buf why;
+    struct topic_check {
+        struct log_check *check;
+        uint32_t topic;
+        int64_t rebuild_to;    /* -1: not to be rebuilt; KPID_FOREVER: to the log's end */
+        int64_t jump_to;       /* with a mismatch: where reading would go on */
+    } topics[];
 };
 
 struct letter_flight {
@@ -128,11 +162,14 @@ struct daemon {
     size_t letters_bytes;
     struct letter_flight *flights;
     size_t n_flights;
+    struct log_check *checks;
+    uint64_t notes_failed;                 /* as last looked at */
+    int64_t notes_retry_ms;
     struct {
         uint64_t letters_sent, letters_lost, letters_failed, letters_waiting, reloads, reload_faults, commit_bytes,
-            commit_changed_bytes;
+            commit_changed_bytes, mismatches, rebuilds;
     } n;
-    struct kpid_complaint redis_down, fault, letters_silent, lookup;
+    struct kpid_complaint redis_down, fault, letters_silent, lookup, log_silent, mismatch;
 };
 
 /* log.c */
@@ -164,6 +201,30 @@ void kpid_owner_revoked(void *ctx, uint32_t source, int32_t partition);
 void kpid_owner_retry(struct daemon *d);
 bool kpid_owner_commit(struct slot_owner *slot);
 void kpid_owner_free(struct slot_owner *slot);
+void kpid_owner_start(struct slot_owner *slot); /* reads from where the shard's state ends */
+void kpid_owner_check_later(struct slot_owner *slot); /* asks Kafka again, with backoff */
+void kpid_owner_hold(struct slot_owner *slot);  /* commits what it has, then waits for a person */
+void kpid_owner_anew(struct slot_owner *slot);  /* drops what was counted, and counts the whole log again */
+struct slot_owner *kpid_owner_find(const struct daemon *d, uint32_t source, int32_t partition); /* or NULL */
+
+/* check.c */
+void kpid_check_begin(struct slot_owner *slot);
+void kpid_check_forget(struct slot_owner *slot);
+void kpid_check_close(struct daemon *d);
+void kpid_check_range(void *ctx, uint32_t source, uint32_t topic, int32_t partition, int64_t offset, int64_t low,
+                      int64_t high);
+
+/* mismatch.c */
+void kpid_mismatch(struct slot_owner *slot, uint32_t topic, int64_t jump_to, const char *why);
+
+/* notes.c */
+struct group_note {
+    int64_t begin;             /* where the topic-partition was first read, -1: not said */
+    uint32_t first_partitions; /* of the source, 0: not said */
+};
+struct group_note kpid_note_parse(const char *text);
+void kpid_notes_send(struct daemon *d, bool urgent);
+void kpid_witness_take(struct slot_owner *slot);
 
 /* round.c */
 void kpid_round_tick(struct daemon *d);

@@ -6,9 +6,18 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define HELD_LOOK_MS 60000
+
 static void acquire(struct slot_owner *slot);
 
-static void start_reading(struct slot_owner *slot)
+struct slot_owner *kpid_owner_find(const struct daemon *d, uint32_t source, int32_t partition)
+{
+    return partition < d->sources[source].n_partitions ? d->sources[source].slots[partition] : NULL;
+}
+
+/* ---- from assigned to active ---- */
+
+void kpid_owner_start(struct slot_owner *slot)
 {
     struct daemon *d = slot->daemon;
     const struct kpid_source *source = &d->model->sources[slot->source];
@@ -16,8 +25,7 @@ static void start_reading(struct slot_owner *slot)
 
     for (uint32_t t = 0; t < source->n_topics; t++) {
         offsets[t] = kpid_shard_next_offset(slot->shard, t);
-        if (offsets[t] < 0)
-            offsets[t] = source->start == KPID_START_LATEST ? KPID_OFFSET_END : KPID_OFFSET_BEGINNING;
+        assert(offsets[t] >= 0);
     }
     slot->state = SLOT_ACTIVE;
     kpid_wait_clear(slot);
@@ -27,13 +35,52 @@ static void start_reading(struct slot_owner *slot)
     free(offsets);
 }
 
-static void retry_later(struct slot_owner *slot)
+static void later(struct slot_owner *slot, enum slot_state state)
 {
-    slot->state = SLOT_WAITING;
+    slot->state = state;
     slot->retry_after_ms = slot->retry_after_ms ? slot->retry_after_ms * 2 : 200;
     if (slot->retry_after_ms > 5000)
         slot->retry_after_ms = 5000;
     slot->retry_ms = kpid_now_mono() + slot->retry_after_ms;
+}
+
+static void retry_later(struct slot_owner *slot)
+{
+    later(slot, SLOT_WAITING);
+}
+
+static void empty_shard(struct slot_owner *slot)
+{
+    kpid_shard_free(slot->shard);
+    slot->shard = kpid_shard_new(slot->daemon->model, slot->source, slot->partition);
+    slot->restored = false;
+    slot->cut_done = slot->cut_sent = slot->noted_cut = 0;
+}
+
+void kpid_owner_check_later(struct slot_owner *slot)
+{
+    /* What was begun on half an answer is begun again. */
+    if (slot->lost || slot->anew)
+        empty_shard(slot);
+    later(slot, SLOT_CHECKING);
+}
+
+static void drop_and_check(struct slot_owner *slot)
+{
+    slot->anew_then = false;
+    slot->anew = slot->whole = true;
+    empty_shard(slot);
+    kpid_check_begin(slot);
+}
+
+void kpid_owner_anew(struct slot_owner *slot)
+{
+    kpid_wait_clear(slot);
+    kpid_consumer_let_go(slot->daemon->consumer, slot->source, slot->partition);
+    if (slot->committing)
+        slot->anew_then = true;
+    else
+        drop_and_check(slot);
 }
 
 static void loaded(void *ctx, enum kpid_store_status status, const void *meta, size_t meta_len,
@@ -56,24 +103,28 @@ static void loaded(void *ctx, enum kpid_store_status status, const void *meta, s
         retry_later(slot);
         return;
     }
-    kpid_shard_free(slot->shard);
-    slot->shard = kpid_shard_new(d->model, slot->source, slot->partition);
-    slot->whole = status == KPID_STORE_DAMAGED;
-    if (status == KPID_STORE_OK && meta_len && !kpid_shard_load(slot->shard, meta, meta_len, pages, n_pages, &why)) {
-        kpid_shard_free(slot->shard);
-        slot->shard = kpid_shard_new(d->model, slot->source, slot->partition);
-        slot->whole = true;
+    empty_shard(slot);
+    slot->restored = status == KPID_STORE_OK && meta_len > 0;
+    if (slot->restored && !kpid_shard_load(slot->shard, meta, meta_len, pages, n_pages, &why)) {
+        empty_shard(slot);
         status = KPID_STORE_DAMAGED;
     }
+    slot->whole = slot->lost = status == KPID_STORE_DAMAGED;
+    slot->keep = slot->restored && kpid_store_reset(slot->store) == KPID_STORE_RESET_KEEP;
+    slot->retry_after_ms = 0;
+    slot->committing = slot->held_commit = false;
     if (status == KPID_STORE_DAMAGED)
         kpid_log(d, KPID_LOG_ERROR, "shard %s/%d: its state in Redis is lost (%s%s); rebuilding from Kafka", name,
                  slot->partition, kpid_store_error(slot->store), why);
-    else
+    else if (slot->restored)
         kpid_log(d, KPID_LOG_INFO, "shard %s/%d restored, next offset %lld", name, slot->partition,
                  (long long)kpid_shard_next_offset(slot->shard, 0));
-    slot->retry_after_ms = 0;
-    slot->committing = false;
-    start_reading(slot);
+    else
+        kpid_log(d, KPID_LOG_INFO, "shard %s/%d has no state yet", name, slot->partition);
+    if (kpid_store_reset(slot->store) == KPID_STORE_RESET_REBUILD)
+        kpid_owner_anew(slot);
+    else
+        kpid_check_begin(slot);
 }
 
 static void acquire(struct slot_owner *slot)
@@ -122,6 +173,7 @@ void kpid_owner_free(struct slot_owner *slot)
     if (!slot)
         return;
     slot->daemon->sources[slot->source].slots[slot->partition] = NULL;
+    kpid_check_forget(slot);
     if (slot->committing && slot->daemon->commits_out)
         slot->daemon->commits_out--;
     kpid_wait_clear(slot);
@@ -147,7 +199,7 @@ static void let_go(struct slot_owner *slot)
 void kpid_owner_revoked(void *ctx, uint32_t source, int32_t partition)
 {
     struct daemon *d = ctx;
-    struct slot_owner *slot = partition < d->sources[source].n_partitions ? d->sources[source].slots[partition] : NULL;
+    struct slot_owner *slot = kpid_owner_find(d, source, partition);
 
     if (!slot) {
         kpid_consumer_let_go(d->consumer, source, partition);
@@ -159,6 +211,51 @@ void kpid_owner_revoked(void *ctx, uint32_t source, int32_t partition)
         let_go(slot);
 }
 
+/* ---- held ---- */
+
+static void hold_now(struct slot_owner *slot)
+{
+    slot->hold_then = false;
+    slot->state = SLOT_HELD;
+    slot->retry_ms = kpid_now_mono() + HELD_LOOK_MS;
+    kpid_shard_free(slot->shard);
+    slot->shard = NULL;
+}
+
+void kpid_owner_hold(struct slot_owner *slot)
+{
+    kpid_wait_clear(slot);
+    kpid_consumer_let_go(slot->daemon->consumer, slot->source, slot->partition);
+    if (slot->committing || kpid_owner_commit(slot))
+        slot->hold_then = true;
+    else
+        hold_now(slot);
+}
+
+static void polled(void *ctx, enum kpid_store_status status)
+{
+    struct slot_owner *slot = ctx;
+
+    slot->polling = false;
+    if (status == KPID_STORE_OTHER || status == KPID_STORE_BEHIND) {
+        slot->state = SLOT_WAITING; /* a person decided, another owner took it, or all is lost: acquiring tells */
+        slot->retry_ms = 0;
+    }
+}
+
+/* A look at the header every second, and at the log itself now and then. */
+static void held(struct slot_owner *slot, int64_t now_ms)
+{
+    if (slot->polling || !kpid_redis_up(slot->daemon->redis))
+        return;
+    if (now_ms >= slot->retry_ms) {
+        slot->state = SLOT_WAITING;
+        return;
+    }
+    slot->polling = true;
+    kpid_store_commit(slot->store, NULL, polled, slot);
+}
+
 /* Waiting shards whose time has come; called every tick and when Redis is back. */
 void kpid_owner_retry(struct daemon *d)
 {
@@ -167,8 +264,12 @@ void kpid_owner_retry(struct daemon *d)
     for (size_t s = 0; s < d->model->n_sources; s++)
         for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
             struct slot_owner *slot = d->sources[s].slots[p];
+            if (slot && slot->state == SLOT_HELD)
+                held(slot, now);
             if (slot && slot->state == SLOT_WAITING && now >= slot->retry_ms)
                 acquire(slot);
+            else if (slot && slot->state == SLOT_CHECKING && !slot->check && now >= slot->retry_ms && !slot->anew_then)
+                kpid_check_begin(slot);
         }
 }
 
@@ -182,8 +283,10 @@ static void lose(struct slot_owner *slot)
              d->model->sources[slot->source].name, slot->partition, kpid_store_error(slot->store));
     kpid_consumer_let_go(d->consumer, slot->source, slot->partition);
     kpid_wait_clear(slot);
+    kpid_check_forget(slot);
     kpid_shard_free(slot->shard);
     slot->shard = NULL;
+    slot->hold_then = slot->anew_then = slot->held_commit = false;
     retry_later(slot);
     kpid_round_lost(d);
 }
@@ -215,9 +318,15 @@ static void committed(void *ctx, enum kpid_store_status status)
         break;
     }
     if (slot->leaving) {
+        if (status == KPID_STORE_OK)
+            kpid_notes_send(d, true);
         let_go(slot);
         return;
     }
+    if (slot->anew_then)
+        drop_and_check(slot);
+    else if (slot->hold_then && !slot->held_commit && !slot->whole && !kpid_owner_commit(slot))
+        hold_now(slot);
     if (!d->commits_out)
         kpid_round_committed(d);
 }
@@ -246,6 +355,7 @@ bool kpid_owner_commit(struct slot_owner *slot)
     }
     if (!slot->whole && !kpid_shard_dirty(slot->shard))
         return false;
+    kpid_witness_take(slot);
     kpid_shard_cut(slot->shard, slot->whole, &commit);
     count_commit(d, &commit);
     slot->whole = false;

@@ -249,10 +249,21 @@ static bool is_kept(const struct kpid_evaluator *ev, const struct revision *r)
     return true;
 }
 
+/* What is counted again passes through windows that are final: until it has come to its end they stay as they are. */
+static bool is_rebuilding(const struct kpid_evaluator_source *source)
+{
+    for (size_t i = 0; i < source->n_shards; i++)
+        if (kpid_shard_rebuilding(source->shards[i]))
+            return true;
+    return false;
+}
+
 void kpid_revise(struct kpid_evaluator *ev)
 {
     ev->n_touched = 0;
     for (uint32_t s = 0; s < ev->model->n_sources; s++) {
+        if (is_rebuilding(&ev->sources[s]))
+            continue;
         struct finder finder = { ev, s };
         for (size_t i = 0; i < ev->sources[s].n_shards; i++)
             kpid_shard_touched(ev->sources[s].shards[i], !ev->corrected, touched, &finder);

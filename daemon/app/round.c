@@ -196,6 +196,7 @@ void kpid_round_committed(struct daemon *d)
         return; /* the tick tries again what is unfinished */
     kpid_complain_over(d, &d->redis_down, "committing again");
     kpid_letters_send(d);
+    kpid_notes_send(d, d->last_commit);
     if (d->last_commit) {
         d->round = ROUND_IDLE;
         kpid_daemon_finish(d);

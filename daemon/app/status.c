@@ -22,15 +22,16 @@ int64_t kpid_status_lag(const struct daemon *d, bool *ret_known)
     return lag + (int64_t)d->n_waiting;
 }
 
-static size_t count_shards(const struct daemon *d, size_t *ret_active)
+static size_t count_shards(const struct daemon *d, size_t *ret_active, size_t *ret_held)
 {
     size_t n = 0;
 
-    *ret_active = 0;
+    *ret_active = *ret_held = 0;
     for (size_t s = 0; s < d->model->n_sources; s++)
         for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
             n += d->sources[s].slots[p] != NULL;
             *ret_active += d->sources[s].slots[p] && d->sources[s].slots[p]->state == SLOT_ACTIVE;
+            *ret_held += d->sources[s].slots[p] && d->sources[s].slots[p]->state == SLOT_HELD;
         }
     return n;
 }
@@ -137,12 +138,41 @@ static void simple(struct kpid_buf *body, const char *name, const char *type, co
     kpid_metric_sample(body, name, value, NULL);
 }
 
+/* What became of the logs that are read. */
+static void log_metrics(const struct daemon *d, struct kpid_buf *body, size_t held)
+{
+    uint64_t lost = 0, gone = 0, noted = 0, not_noted = 0;
+
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (size_t i = 0; i < d->sources[s].n_active; i++)
+            for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++) {
+                struct kpid_ledger ledger;
+                kpid_shard_ledger(d->sources[s].active[i], t, &ledger);
+                lost += ledger.lost_range;
+                gone += ledger.witness_gone;
+            }
+    if (d->consumer)
+        kpid_consumer_commits(d->consumer, &noted, &not_noted);
+    simple(body, "kpid_shards_held", "gauge", "Shards whose log is not the one that was counted.", (double)held);
+    simple(body, "kpid_log_mismatches_total", "counter", "Logs found not to be the one that was counted.",
+           (double)d->n.mismatches);
+    simple(body, "kpid_lost_offsets_total", "counter", "Offsets that logs no longer had when they were to be read.",
+           (double)lost);
+    simple(body, "kpid_witness_gone_total", "counter", "Restarts that found no record to compare the log by.",
+           (double)gone);
+    simple(body, "kpid_rebuilds_total", "counter", "Shards that were counted again because their state was lost.",
+           (double)d->n.rebuilds);
+    simple(body, "kpid_group_notes_total", "counter", "Commits of offsets to Kafka's group, as a witness.",
+           (double)noted);
+    simple(body, "kpid_group_notes_failed_total", "counter", "Such commits that failed.", (double)not_noted);
+}
+
 static int metrics_page(void *ctx, struct kpid_buf *body, const char **ret_type)
 {
     struct daemon *d = ctx;
     struct kpid_publish_stats publish = { 0 };
     struct kpid_evaluator_stats evaluated = { 0 };
-    size_t active, shards = count_shards(d, &active);
+    size_t active, held, shards = count_shards(d, &active, &held);
 
     kpid_time_update(d);
     *ret_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -155,6 +185,7 @@ static int metrics_page(void *ctx, struct kpid_buf *body, const char **ret_type)
         kpid_evaluator_stats(d->evaluator, &evaluated);
     simple(body, "kpid_shards", "gauge", "Shards assigned to this instance.", (double)shards);
     simple(body, "kpid_shards_active", "gauge", "Shards that are restored and read.", (double)active);
+    log_metrics(d, body, held);
     simple(body, "kpid_redis_up", "gauge", "Whether Redis is connected and accepted.", kpid_redis_up(d->redis));
     simple(body, "kpid_publisher", "gauge", "Whether this instance publishes.", d->publisher_ready);
     simple(body, "kpid_refetched_total", "counter", "Records below the next offset, dropped.", (double)d->refetched);
@@ -202,15 +233,16 @@ static int health_page(void *ctx, struct kpid_buf *body, const char **ret_type)
 static int ready_page(void *ctx, struct kpid_buf *body, const char **ret_type)
 {
     struct daemon *d = ctx;
-    size_t active, shards = count_shards(d, &active);
+    size_t active, held, shards = count_shards(d, &active, &held);
     bool ready = kpid_redis_up(d->redis) && d->publisher_ready && shards && active == shards;
 
     char lookups[256];
 
     (void)ret_type;
     kpid_status_lookups_line(d, lookups, sizeof(lookups));
-    kpid_buf_printf(body, "%s: redis %s, shards %zu of %zu, publisher %s%s\n", ready ? "ready" : "not ready",
-                    kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->publisher_ready ? "yes" : "no", lookups);
+    kpid_buf_printf(body, "%s: redis %s, shards %zu of %zu, held %zu, publisher %s%s\n", ready ? "ready" : "not ready",
+                    kpid_redis_up(d->redis) ? "up" : "down", active, shards, held, d->publisher_ready ? "yes" : "no",
+                    lookups);
     return ready ? 200 : 503;
 }
 
@@ -249,15 +281,15 @@ void kpid_status_tell(struct daemon *d)
         return;
     d->notified_ms = now;
     int64_t lag = kpid_status_lag(d, &known);
-    size_t active, shards = count_shards(d, &active);
-    char lookups[256];
+    size_t active, held, shards = count_shards(d, &active, &held);
+    char lookups[256], held_text[64] = "", lag_text[32] = "not known";
     kpid_status_lookups_line(d, lookups, sizeof(lookups));
     if (progressed(d, lag, known))
         sd_notify(0, "WATCHDOG=1");
+    if (held)
+        snprintf(held_text, sizeof(held_text), " (%zu HELD, see the log)", held);
     if (known)
-        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag %" PRId64 ", %" PRIu64 " events taken%s",
-                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, lag, d->taken, lookups);
-    else
-        sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu, lag not known, %" PRIu64 " events taken%s",
-                   kpid_redis_up(d->redis) ? "up" : "down", active, shards, d->taken, lookups);
+        snprintf(lag_text, sizeof(lag_text), "%" PRId64, lag);
+    sd_notifyf(0, "STATUS=redis %s, shards %zu of %zu%s, lag %s, %" PRIu64 " events taken%s",
+               kpid_redis_up(d->redis) ? "up" : "down", active, shards, held_text, lag_text, d->taken, lookups);
 }

@@ -44,6 +44,9 @@ static void survey(struct daemon *d, uint32_t s, int64_t now_ms, bool *ret_end)
             slot->idle[t] = kpid_redis_up(d->redis) && !slot->held_commit && !slot->waiting.n &&
                             tp_idle(d, slot, t, now_ms);
             *ret_end = *ret_end && slot->idle[t];
+            /* What was to be counted again may end with records that the log does not have any more. */
+            if (slot->idle[t] && kpid_shard_rebuilding(slot->shard))
+                kpid_shard_rebuild_end(slot->shard, t);
         }
     }
     if (!source->n_partitions || source->n_active < (size_t)source->n_partitions)

@@ -92,6 +92,10 @@ static const struct kpid_setting table[] = {
      "encoding of the events; auto: told by the first byte"},
     {"sources.*", "start", KPID_SETTING_CHOICE, IN_SOURCE(start), "earliest", 0, 0, "earliest|latest",
      "where reading begins when there is no state yet"},
+    {"sources.*", "on_log_mismatch", KPID_SETTING_CHOICE, IN_SOURCE(on_log_mismatch), "hold", 0, 0,
+     "hold|keep|rebuild",
+     "when a log is not the one that was counted (a topic made again): wait for a person, keep the figures and "
+     "read on, or count the whole log again"},
     {"sources.*", "type", KPID_SETTING_HAND, BY_HAND, "type", 0, 0, "path", "where the event's type stands"},
     {"sources.*", "time", KPID_SETTING_HAND, BY_HAND, "ts", 0, 0, "path or { path, format }",
      "where the event's time stands; format auto|ms|s|us|ns|rfc3339"},

@@ -105,7 +105,7 @@ static bool refetch_set(rd_kafka_conf_t *conf, struct kpid_buf *error)
 {
     static const struct kpid_pair small[] = {
         {(char *)"statistics.interval.ms", (char *)"0"},      {(char *)"log.queue", (char *)"false"},
-        {(char *)"fetch.message.max.bytes", (char *)"65536"}, {(char *)"queued.min.messages", (char *)"1"},
+        {(char *)"fetch.message.max.bytes", (char *)"65536"}, {(char *)"queued.min.messages", (char *)"100"},
         {(char *)"fetch.wait.max.ms", (char *)"50"},
     };
     rd_kafka_conf_set_log_cb(conf, NULL);

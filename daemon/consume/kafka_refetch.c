@@ -167,6 +167,15 @@ static void message_take(struct kpid_refetcher *refetcher, const rd_kafka_messag
     answer(refetcher, request, is_it ? KPID_LOG_RECORD : KPID_LOG_GONE, is_it ? &record : NULL, -1);
 }
 
+static void queue_drain(struct kpid_refetcher *refetcher)
+{
+    rd_kafka_message_t *message;
+    while ((message = rd_kafka_consume_queue(refetcher->queue, 0)) != NULL) {
+        message_take(refetcher, message);
+        rd_kafka_message_destroy(message);
+    }
+}
+
 static void on_wake(int fd, short what, void *arg)
 {
     struct kpid_refetcher *refetcher = arg;
@@ -175,11 +184,7 @@ static void on_wake(int fd, short what, void *arg)
     (void)what;
     while (read(fd, unused, sizeof unused) > 0)
         ;
-    rd_kafka_message_t *message;
-    while ((message = rd_kafka_consume_queue(refetcher->queue, 0)) != NULL) {
-        message_take(refetcher, message);
-        rd_kafka_message_destroy(message);
-    }
+    queue_drain(refetcher);
     start_ready(refetcher);
 }
 
@@ -188,8 +193,10 @@ static void on_timer(int fd, short what, void *arg)
     struct kpid_refetcher *refetcher = arg;
     assert(refetcher->magic == REFETCHER_MAGIC);
     (void)fd, (void)what;
-    if (refetcher->client != NULL)
+    if (refetcher->client != NULL) {
         rd_kafka_poll(refetcher->client, 0);
+        queue_drain(refetcher); /* a queue that is full, if only of what concerns nobody, is not fetched for */
+    }
     int64_t give_up_ms = refetcher->client != NULL ? kpid_now_ms() - GIVE_UP_MS : KPID_FOREVER;
     for (struct request *request = refetcher->first; request != NULL;) {
         if (request->since_ms > give_up_ms) {

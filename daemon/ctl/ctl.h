@@ -9,7 +9,7 @@
 struct ctl {
     const char *config, *redis_url, *topic, *window;
     int partitions, log_entries;
-    bool json, once, quiet;
+    bool json, once, quiet, keep, rebuild;
     char **args;
     int n_args;
     struct kpid_model *model;
@@ -26,6 +26,7 @@ int ctl_alerts(struct ctl *ctl);
 int ctl_ledger(struct ctl *ctl);
 int ctl_lag(struct ctl *ctl);
 int ctl_replay(struct ctl *ctl);
+int ctl_shard(struct ctl *ctl);
 
 /* remote.c: Redis, one command at a time. */
 struct ctl_remote;
@@ -51,6 +52,14 @@ void ctl_joins_json(const struct kpid_model *model, const struct kpid_kpi *kpi, 
 void ctl_keyed_print(const struct kpid_measure *measure);
 /* explain.c: a duration in the largest unit that it is a multiple of. */
 void ctl_ms_print(int64_t ms);
+
+/* All keys that match; appended, release with ctl_names_release. */
+struct ctl_names {
+    char **at;
+    size_t n;
+};
+bool ctl_remote_scan(struct ctl_remote *remote, const char *pattern, struct ctl_names *names);
+void ctl_names_release(struct ctl_names *names);
 
 /* json.c: a field of a flat look at an object's text; strings are unescaped as far as a terminal needs. NULL: absent.
  * Writes to `text`. */

@@ -15,36 +15,6 @@
 
 /* ---- the ledger ---- */
 
-struct names {
-    char **at;
-    size_t n;
-};
-
-static void each_key(void *ctx, const struct kpid_reply *reply)
-{
-    struct names *names = ctx;
-
-    for (size_t i = 0; i < reply->n_items; i++) {
-        names->at = kpid_realloc(names->at, (names->n + 1) * sizeof(char *));
-        names->at[names->n++] = kpid_strndup(reply->items[i].str, reply->items[i].len);
-    }
-}
-
-struct scan {
-    struct names names;
-    char cursor[32];
-};
-
-static void each_scan(void *ctx, const struct kpid_reply *reply)
-{
-    struct scan *scan = ctx;
-
-    if (reply->n_items < 2)
-        return;
-    snprintf(scan->cursor, sizeof(scan->cursor), "%.*s", (int)reply->items[0].len, reply->items[0].str);
-    each_key(&scan->names, &reply->items[1]);
-}
-
 struct header {
     const struct ctl *ctl;
     uint32_t source;
@@ -63,6 +33,7 @@ static void each_meta(void *ctx, const struct kpid_reply *reply)
         struct kpid_ledger ledger;
         kpid_shard_ledger(shard, t, &ledger);
         header->sums[t].in += ledger.in;
+        header->sums[t].lost_range += ledger.lost_range;
         for (int c = 0; c < KPID_CLASS_N; c++)
             header->sums[t].classes[c] += ledger.classes[c];
         for (int r = 0; r < KPID_REASON_N; r++)
@@ -90,6 +61,10 @@ static bool print_ledger(const struct ctl *ctl, uint32_t s, const struct kpid_le
             else
                 printf("%s%s %" PRIu64, c ? " + " : " = ", name, sums[t].classes[c]);
         }
+        if (ctl->json)
+            printf(",\"lost_range\":%" PRIu64, sums[t].lost_range);
+        else if (sums[t].lost_range)
+            printf("; lost_range %" PRIu64, sums[t].lost_range);
         puts(ctl->json ? (sum == sums[t].in ? ",\"balanced\":true}" : ",\"balanced\":false}")
                        : (sum == sums[t].in ? "  (balanced)" : "  (DOES NOT BALANCE)"));
     }
@@ -104,20 +79,16 @@ int ctl_ledger(struct ctl *ctl)
     for (uint32_t s = 0; ok && s < ctl->model->n_sources; s++) {
         const struct kpid_source *source = &ctl->model->sources[s];
         struct kpid_buf pattern = KPID_BUF_INIT;
-        struct scan scan = { .cursor = "0" };
+        struct ctl_names names = { 0 };
         struct kpid_ledger *sums = kpid_zalloc(source->n_topics, sizeof(*sums));
         kpid_buf_printf(&pattern, "%s:s:{*:%s:%s:*}:h", ctl->model->settings.redis.prefix,
                         ctl->model->settings.kafka.group, source->name);
-        do
-            ok = ctl_remote_ask(remote, each_scan, &scan, "SCAN", scan.cursor, "MATCH", pattern.data, "COUNT", "1000",
-                                NULL);
-        while (ok && strcmp(scan.cursor, "0"));
-        for (size_t i = 0; i < scan.names.n; i++) {
+        ok = ctl_remote_scan(remote, pattern.data, &names);
+        for (size_t i = 0; i < names.n; i++) {
             struct header header = { ctl, s, sums, false };
-            ok = ok && ctl_remote_ask(remote, each_meta, &header, "HGET", scan.names.at[i], "meta", NULL);
-            free(scan.names.at[i]);
+            ok = ok && ctl_remote_ask(remote, each_meta, &header, "HGET", names.at[i], "meta", NULL);
         }
-        free(scan.names.at);
+        ctl_names_release(&names);
         if (ok)
             balanced = print_ledger(ctl, s, sums) && balanced;
         free(sums);

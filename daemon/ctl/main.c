@@ -17,6 +17,7 @@ static const struct command {
     { "alerts", "", "alerts that are active, and the last transitions", ctl_alerts, 0 },
     { "ledger", "", "where every event went", ctl_ledger, 0 },
     { "lag", "", "what is not read yet, by partition", ctl_lag, 0 },
+    { "shard", "reset SOURCE/PARTITION", "how a shard goes on that holds: --keep or --rebuild", ctl_shard, 2 },
     { "replay", "FILE", "runs events of a file through the engine, here (- is standard input)", ctl_replay, 1 },
 };
 
@@ -24,7 +25,7 @@ static void usage(FILE *to)
 {
     fputs("usage: kpictl [OPTIONS] COMMAND [ARGUMENT]\n\n", to);
     for (size_t i = 0; i < KPID_COUNT_OF(commands); i++)
-        fprintf(to, "  %-8s %-6s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        fprintf(to, "  %-8s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
     fputs("\n"
           "  -c, --config FILE    the configuration; default /etc/kpid/kpid.yaml\n"
           "  -j, --json           JSON, one value a line\n"
@@ -32,6 +33,8 @@ static void usage(FILE *to)
           "  -w, --window NAME    show: only this window\n"
           "  -n, --entries N      alerts: how many transitions (default 10)\n"
           "      --once           top: one picture, then the end\n"
+          "      --keep           shard reset: its figures stay, and reading goes on\n"
+          "      --rebuild        shard reset: the whole log is counted again\n"
           "      --topic NAME     replay: the topic of plain events\n"
           "      --partitions N   replay: how many partitions keys are spread over (default 1)\n"
           "  -q, --quiet          replay: no progress\n"
@@ -69,12 +72,13 @@ static int number(const char *text, int low, int high, int *ret)
 
 int main(int argc, char **argv)
 {
-    enum { REDIS = 256, ONCE, TOPIC, PARTITIONS };
+    enum { REDIS = 256, ONCE, TOPIC, PARTITIONS, KEEP, REBUILD };
     static const struct option options[] = {
         { "config", required_argument, NULL, 'c' },     { "json", no_argument, NULL, 'j' },
         { "redis", required_argument, NULL, REDIS },    { "window", required_argument, NULL, 'w' },
         { "entries", required_argument, NULL, 'n' },    { "once", no_argument, NULL, ONCE },
         { "topic", required_argument, NULL, TOPIC },    { "partitions", required_argument, NULL, PARTITIONS },
+        { "keep", no_argument, NULL, KEEP },            { "rebuild", no_argument, NULL, REBUILD },
         { "quiet", no_argument, NULL, 'q' },            { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },          { NULL, 0, NULL, 0 }
     };
@@ -89,6 +93,8 @@ int main(int argc, char **argv)
         case 'n': code = number(optarg, 0, 100000, &ctl.log_entries); break;
         case 'q': ctl.quiet = true; break;
         case REDIS: ctl.redis_url = optarg; break;
+        case KEEP: ctl.keep = true; break;
+        case REBUILD: ctl.rebuild = true; break;
         case ONCE: ctl.once = true; break;
         case TOPIC: ctl.topic = optarg; break;
         case PARTITIONS: code = number(optarg, 1, 10000, &ctl.partitions); break;

@@ -109,3 +109,41 @@ bool ctl_remote_ask(struct ctl_remote *remote, ctl_reply *each, void *ctx, ...)
         event_base_loop(remote->base, EVLOOP_ONCE);
     return remote->ok;
 }
+
+struct scan {
+    struct ctl_names *names;
+    char cursor[32];
+};
+
+static void each_scan(void *ctx, const struct kpid_reply *reply)
+{
+    struct scan *scan = ctx;
+
+    if (reply->n_items < 2)
+        return;
+    snprintf(scan->cursor, sizeof(scan->cursor), "%.*s", (int)reply->items[0].len, reply->items[0].str);
+    for (size_t i = 0; i < reply->items[1].n_items; i++) {
+        const struct kpid_reply *key = &reply->items[1].items[i];
+        scan->names->at = kpid_realloc(scan->names->at, (scan->names->n + 1) * sizeof(char *));
+        scan->names->at[scan->names->n++] = kpid_strndup(key->str, key->len);
+    }
+}
+
+bool ctl_remote_scan(struct ctl_remote *remote, const char *pattern, struct ctl_names *names)
+{
+    struct scan scan = { names, "0" };
+    bool ok;
+
+    do
+        ok = ctl_remote_ask(remote, each_scan, &scan, "SCAN", scan.cursor, "MATCH", pattern, "COUNT", "1000", NULL);
+    while (ok && strcmp(scan.cursor, "0"));
+    return ok;
+}
+
+void ctl_names_release(struct ctl_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free(names->at[i]);
+    free(names->at);
+    *names = (struct ctl_names){ 0 };
+}

@@ -12,12 +12,28 @@
 
 static void read_header(struct kpid_store *store);
 
+static enum kpid_store_reset reset_of(const struct kpid_reply *word)
+{
+    if (word->len == 4 && memcmp(word->str, "keep", 4) == 0)
+        return KPID_STORE_RESET_KEEP;
+    return word->len > 0 ? KPID_STORE_RESET_REBUILD : KPID_STORE_RESET_NONE;
+}
+
+enum kpid_store_reset kpid_store_reset(const struct kpid_store *store)
+{
+    return store->reset;
+}
+
 static void on_taken(struct kpid_store *store, const struct kpid_reply *reply, bool broken)
 {
     if (reply->kind != KPID_REPLY_ARRAY || reply->n_items == 0) {
         kpid_store_explain(store, reply);
         kpid_load_finish(store, KPID_STORE_DOWN);
-    } else if (reply->items[0].len != 2 || reply->n_items < 3) {
+        return;
+    }
+    if (reply->n_items == 4)
+        store->reset = reset_of(&reply->items[3]);
+    if (reply->items[0].len != 2 || reply->n_items < 4) {
         /* A live owner writes on until its header is taken: try again, but not for ever. */
         if (++store->tries < KPID_STORE_TRIES) {
             read_header(store);
@@ -98,6 +114,7 @@ void kpid_store_acquire(struct kpid_store *store, const uint8_t nonce[16], kpid_
     kpid_commit_release(&store->next);
     store->has_next = store->owned = store->absent = store->need_reset = store->sweeping = false;
     store->unswept = true;
+    store->reset = KPID_STORE_RESET_NONE;
     store->tries = 0;
     for (size_t i = 0; i < 16; i++)
         snprintf(store->nonce + 2 * i, 3, "%02x", nonce[i]);

@@ -3,7 +3,8 @@
  *   KEYS  header, manifest, orphans
  *   ARGV  nonce and seq that were read ('' when missing), new nonce, new seq, format
  *   ->    {'refused'}           somebody wrote meanwhile
- *         {'ok', meta, pages}   taken; pages: how many the manifest must have
+ *         {'ok', meta, pages, reset}   taken; pages: how many the manifest must have; reset: what a person
+ *                                      asked for meanwhile, '' nothing. It stays until the next commit.
  * Without a header a manifest means nothing: its pages become orphans.
  */
 #include "scripts.h"
@@ -19,5 +20,5 @@ const char KPID_SCRIPT_ACQUIRE[] =
     "  redis.call('HSET', KEYS[1], 'format', ARGV[5], 'meta', '', 'pages', '0')\n"
     "end\n"
     "redis.call('HSET', KEYS[1], 'nonce', ARGV[3], 'seq', ARGV[4])\n"
-    "local rest = redis.call('HMGET', KEYS[1], 'meta', 'pages')\n"
-    "return {'ok', rest[1] or '', rest[2] or ''}\n";
+    "local rest = redis.call('HMGET', KEYS[1], 'meta', 'pages', 'reset')\n"
+    "return {'ok', rest[1] or '', rest[2] or '', rest[3] or ''}\n";

@@ -71,4 +71,5 @@ const char KPID_SCRIPT_COMMIT[] =
     "all('SADD', KEYS[3], orphans)\n"
     "redis.call('HSET', KEYS[1], 'nonce', ARGV[3], 'seq', ARGV[4], 'format', ARGV[5], 'meta', ARGV[6],\n"
     "           'pages', redis.call('HLEN', KEYS[2]))\n"
+    "redis.call('HDEL', KEYS[1], 'reset')\n"
     "return {'ok'}\n";

@@ -96,6 +96,11 @@ uint64_t kpid_store_seq(const struct kpid_store *store)
     return store->seq;
 }
 
+const char *kpid_store_nonce(const struct kpid_store *store)
+{
+    return store->nonce;
+}
+
 const char *kpid_store_key(const struct kpid_store *store)
 {
     return store->key;

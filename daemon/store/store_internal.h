@@ -65,6 +65,7 @@ struct kpid_store {
     size_t staged, stage_acks, stage_flight; /* write.c: pages sent, answers due, bytes under way */
 
     bool sweeping, unswept;
+    enum kpid_store_reset reset; /* found in the header when it was acquired */
 };
 
 typedef void kpid_store_then(struct kpid_store *store, const struct kpid_reply *reply, size_t number);

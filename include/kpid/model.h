@@ -20,6 +20,7 @@ enum kpid_time_format { KPID_TIME_AUTO /* an integer is ms, a string RFC 3339 or
 enum kpid_field_kind { KPID_FIELD_ANY, KPID_FIELD_NUMBER /* numeric strings are numbers */,
                        KPID_FIELD_STRING, KPID_FIELD_TIME, KPID_FIELD_BOOL };
 enum kpid_start { KPID_START_EARLIEST, KPID_START_LATEST };
+enum kpid_on_mismatch { KPID_MISMATCH_HOLD, KPID_MISMATCH_KEEP, KPID_MISMATCH_REBUILD };
 
 struct kpid_field {
     char *name;              /* as expressions name it */
@@ -50,7 +51,7 @@ struct kpid_source {
     char **topics;
     size_t n_topics;
     char *key;               /* field that the topics are keyed by, NULL if not said */
-    uint8_t format, start;
+    uint8_t format, start, on_log_mismatch;
     struct kpid_field *fields; /* KPID_SLOT_TYPE, _TS, _ID, then those that expressions and groups name */
     size_t n_fields;
     char **types;            /* interned names: types[0] = "" (any other), then those that expressions compare with */

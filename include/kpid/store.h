@@ -3,7 +3,8 @@
  * of exactly the events before the offsets that lie beside it, whoever wrote it.
  *
  * Keys of a shard, with {t} = <prefix>:s:{<cluster>:<group>:<source>:<partition>}, parts percent-encoded:
- *   {t}:h          hash    header: nonce, seq, format, meta (the engine's bytes), pages (how many the manifest has)
+ *   {t}:h          hash    header: nonce, seq, format, meta (the engine's bytes), pages (how many the manifest has),
+ *                          reset (what a person asked for, seldom there)
  *   {t}:m          hash    manifest: page id -> name, length, xxh64
  *   {t}:p:<name>   string  one page, immutable; its name is <page id>.<nonce>.<seq>
  *   {t}:o          set     names that a commit is about to stage, orphans if it never arrives; names that were dropped
@@ -53,6 +54,20 @@ typedef void kpid_store_loaded(void *ctx, enum kpid_store_status status, const v
 void kpid_store_acquire(struct kpid_store *store, const uint8_t nonce[16], kpid_store_loaded *done, void *ctx);
 void kpid_store_cancel(struct kpid_store *store);
 
+/*
+ * What a person asked for of a shard that holds because its log is not the one that it was counted from (kpictl shard
+ * reset): the header's field `reset`, as found by the last acquisition. Who asks takes the header over with a nonce of
+ * its own, so that an owner at work notices at its next commit. A commit removes the field.
+ */
+enum kpid_store_reset {
+    KPID_STORE_RESET_NONE,
+    KPID_STORE_RESET_KEEP,   /* figures stay, reading goes on */
+    KPID_STORE_RESET_REBUILD /* the whole log is counted again */
+};
+enum kpid_store_reset kpid_store_reset(const struct kpid_store *store);
+/* KEYS: header; ARGV: nonce (32 hex digits), "keep" or "rebuild". -> 1, or 0: there is no such shard. */
+extern const char kpid_store_reset_script[];
+
 /* Takes the commit (also on failure). One at a time, not while acquiring. done gets OK (with all commits before it),
  * DOWN, BEHIND or OTHER, exactly once, never from within this call. After BEHIND, and after an acquisition that was
  * DAMAGED, only a commit with reset is written; another one gets BEHIND. commit NULL: only what was kept, if anything;
@@ -67,6 +82,7 @@ size_t kpid_store_held_bytes(const struct kpid_store *store);
 
 /* For logs, tests and kpictl. */
 uint64_t kpid_store_seq(const struct kpid_store *store);
+const char *kpid_store_nonce(const struct kpid_store *store); /* 32 hex digits; borrowed */
 const char *kpid_store_key(const struct kpid_store *store); /* "{t}" above; borrowed */
 
 /* Appends a name percent-encoded for keys: %, |, :, {, }, control bytes, and @ always; a leading * or _ too. */

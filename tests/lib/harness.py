@@ -262,6 +262,10 @@ class Kafka:
     def grow(self, topic, partitions):
         self._admin("--grow", topic, partitions)
 
+    def cut(self, topic, partition, offset):
+        """Deletes the records before an offset, as retention does."""
+        self._admin("--cut", topic, partition, offset)
+
     def delete(self, topic):
         self._admin("--delete", topic)
         self._topics.remove(topic)

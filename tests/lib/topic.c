@@ -148,6 +148,19 @@ static int delete (rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_Ad
     return code;
 }
 
+/* Deletes all records of a partition before an offset, as retention does. */
+static int cut(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_AdminOptions_t *options, char **args)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, args[0], atoi(args[1]))->offset = atoll(args[2]);
+    rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_DeleteRecords(kafka, &request, 1, options, queue);
+    int code = await_answer(queue);
+    rd_kafka_DeleteRecords_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
 static int run(rd_kafka_t *kafka, int argc, char **argv)
 {
     char why[512];
@@ -161,6 +174,8 @@ static int run(rd_kafka_t *kafka, int argc, char **argv)
         code = delete (kafka, queue, options, argv + 3);
     else if (strcmp(argv[2], "--grow") == 0 && argc == 5)
         code = grow(kafka, queue, options, argv + 3);
+    else if (strcmp(argv[2], "--cut") == 0 && argc == 6)
+        code = cut(kafka, queue, options, argv + 3);
     else if (argv[2][0] != '-')
         code = create(kafka, queue, options, argv + 2);
     rd_kafka_AdminOptions_destroy(options);
@@ -173,6 +188,7 @@ int main(int argc, char **argv)
     if (argc < 4) {
         fprintf(stderr, "usage: kpid-test-topic BROKERS NAME PARTITIONS [key=value...]\n"
                         "       kpid-test-topic BROKERS --grow NAME PARTITIONS\n"
+                        "       kpid-test-topic BROKERS --cut NAME PARTITION OFFSET\n"
                         "       kpid-test-topic BROKERS --delete NAME...\n");
         return 2;
     }
