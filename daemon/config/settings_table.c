@@ -316,7 +316,7 @@ static const struct kpid_setting table[] = {
     {"kpis.*.target", "high", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "value", "upper end of a band"},
     {"kpis.*.target.*", "window", KPID_SETTING_HAND, BY_HAND, "=any", 0, 0, "window",
      "row holds for this window"},
-    {"kpis.*.target.*", "group", KPID_SETTING_HAND, BY_HAND, "=any", 0, 0, "mapping of field: value",
+    {"kpis.*.target.*", "group", KPID_SETTING_HAND, BY_HAND, "=any", 0, 0, "mapping of field: value, or total",
      "row holds for these groups"},
     {"kpis.*.target.*", "from", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "instant", "row holds after"},
     {"kpis.*.target.*", "to", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "instant", "row holds until"},

@@ -111,6 +111,14 @@ static void group_load(struct kpid_loader *loader, const struct kpid_kpi *kpi, c
                        struct kpid_target_row *row)
 {
     struct kpid_names names = {0};
+    if (map->kind == KPID_YAML_SCALAR) {
+        row->total = map->text != NULL && strcmp(map->text, "total") == 0;
+        if (!row->total) {
+            kpid_fault_add(&loader->faults, map->place, "group is neither a mapping nor total");
+            kpid_fault_advise(&loader->faults, "write { field: value, ... }, or total for what is no group's");
+        }
+        return;
+    }
     if (!kpid_want_map(loader, map, "group"))
         return;
     for (size_t j = 0; j < kpi->n_by; j++)

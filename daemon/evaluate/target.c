@@ -27,6 +27,8 @@ static bool any_hour(const struct kpid_target_row *row)
 static bool group_fits(const struct kpid_kpi *kpi, const struct kpid_target_row *row,
                        const char *const *group)
 {
+    if (row->total)
+        return group == NULL;
     if (row->group == NULL)
         return true;
     if (group == NULL)

@@ -210,6 +210,7 @@ struct kpid_span { double low, high; }; /* a target: low = high for a constant *
 /* One row of a target table; rows are tried in order, the first that fits holds. */
 struct kpid_target_row {
     char **group;                /* per `by` field: a value, or NULL = any; NULL array: any group and the total */
+    bool total;                  /* the total alone */
     int window;                  /* index into windows, -1 = any */
     int64_t from_ms, to_ms;      /* boundary in (from, to]; KPID_NEVER, KPID_FOREVER */
     uint8_t weekdays;            /* bit 0 Sunday .. 6; 0x7f = any; of the window's start, in the KPI's zone */

@@ -264,7 +264,7 @@ Test(config_fault, targets)
         {ROW("vlaue: 1"), 7, 33, "unknown key `vlaue`", "`value`"},
         {COUNT("    target: [{ window: 6m, value: 1 }]\n"), 6, 24, "KPI `k` has no window `6m`",
          "did you mean `5m`?"},
-        {ROW("group: web"), 7, 40, "group must be a mapping", "key: value"},
+        {ROW("group: web"), 7, 40, "group is neither a mapping nor total", "field: value"},
         {ROW("group: { chanel: web }"), 7, 42, "KPI `k` is not grouped by `chanel`",
          "did you mean `channel`?"},
         {ROW("group: { channel: [a] }"), 7, 51, "channel must be one value", "one value"},
