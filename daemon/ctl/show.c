@@ -59,12 +59,43 @@ static void print_row(struct table *t, const struct kpid_reply *field, const str
     t->rows++;
 }
 
+/* A hash gives its fields in any order: pairs of field and text, sorted for people. Returns, free with free. */
+struct pair {
+    const struct kpid_reply *field, *text;
+};
+
+static int compare_text(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+    return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int by_field(const void *a, const void *b)
+{
+    const struct pair *x = a, *y = b;
+    return compare_text(x->field->str, x->field->len, y->field->str, y->field->len);
+}
+
+static struct pair *pairs_of(const struct kpid_reply *reply, int (*compare)(const void *, const void *), size_t *ret_n)
+{
+    size_t n = reply->kind == KPID_REPLY_ARRAY ? reply->n_items / 2 : 0;
+    struct pair *pairs = kpid_zalloc(n + 1, sizeof(*pairs));
+
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = (struct pair){ &reply->items[2 * i], &reply->items[2 * i + 1] };
+    qsort(pairs, n, sizeof(*pairs), compare);
+    *ret_n = n;
+    return pairs;
+}
+
 static void each_snapshot(void *ctx, const struct kpid_reply *reply)
 {
     struct table *t = ctx;
+    size_t n;
+    struct pair *pairs = pairs_of(reply, by_field, &n);
 
-    for (size_t i = 0; reply->kind == KPID_REPLY_ARRAY && i + 1 < reply->n_items; i += 2) {
-        const struct kpid_reply *field = &reply->items[i], *json = &reply->items[i + 1];
+    for (size_t i = 0; i < n; i++) {
+        const struct kpid_reply *field = pairs[i].field, *json = pairs[i].text;
         bool total = field->len == 1 && *field->str == '*';
         if (!field->len || *field->str == '@' || memchr(field->str, '@', field->len) || (t->totals_only && !total))
             continue;
@@ -73,6 +104,7 @@ static void each_snapshot(void *ctx, const struct kpid_reply *reply)
         else
             print_row(t, field, json);
     }
+    free(pairs);
 }
 
 static void encoded_key(struct kpid_buf *key, const struct ctl *ctl, const struct kpid_kpi *kpi,
@@ -127,39 +159,89 @@ int ctl_show(struct ctl *ctl)
 
 /* ---- alerts ---- */
 
-static void print_alert(const char *json, size_t len)
-{
-    char state[32], kpi[64], window[32], group[96], since[48], rule[32], id[32], value[48];
+static const char alert_heading[] =
+    "  state      rule  KPI                      window group                           value       target  %s\n";
 
-    printf("%-10s %-5s %-24s %-6s %-28s value %-12s since %s  %s\n",
+/* {"channel":"web","region":"north"} as channel=web region=north; null is the total. */
+static void print_group(const char *json, char *out, size_t size)
+{
+    size_t n = 0;
+    bool quoted = false;
+
+    for (json++; *json && n + 1 < size; json++) {
+        if (*json == '"')
+            quoted = !quoted;
+        else if (quoted)
+            out[n++] = *json == '\\' && json[1] ? *++json : *json;
+        else if (*json != '}')
+            out[n++] = *json == ':' ? '=' : ' ';
+    }
+    out[n] = '\0';
+}
+
+static void print_alert(const struct ctl *ctl, const char *json, size_t len, const char *time)
+{
+    char state[32], name[64], window[32], group[128], at[48], rule[32], text[64], value[64], target[64];
+    const struct kpid_kpi unknown = { .unit = KPID_UNIT_NUMBER };
+    int index = ctl_json_field(json, len, "kpi", name, sizeof(name)) ? kpid_model_kpi_find(ctl->model, name) : -1;
+    const struct kpid_kpi *kpi = index < 0 ? &unknown : &ctl->model->kpis[index];
+
+    print_figure(kpi, ctl_json_field(json, len, "value", text, sizeof(text)), value, sizeof(value));
+    print_figure(kpi, ctl_json_field(json, len, "expected", text, sizeof(text)), target, sizeof(target));
+    if (ctl_json_field(json, len, "group", text, sizeof(text)) && *text == '{')
+        print_group(text, group, sizeof(group));
+    else
+        snprintf(group, sizeof(group), "*");
+    printf("  %-10s %-5s %-24s %-6s %-24s %12s %12s  %s\n",
            ctl_json_field(json, len, "state", state, sizeof(state)) ? state : "?",
-           ctl_json_field(json, len, "rule", rule, sizeof(rule)) ? rule : "?",
-           ctl_json_field(json, len, "kpi", kpi, sizeof(kpi)) ? kpi : "?",
-           ctl_json_field(json, len, "window", window, sizeof(window)) ? window : "?",
-           ctl_json_field(json, len, "group", group, sizeof(group)) && strcmp(group, "null") ? group : "*",
-           ctl_json_field(json, len, "value", value, sizeof(value)) ? value : "?",
-           ctl_json_field(json, len, "since", since, sizeof(since)) ? since : "?",
-           ctl_json_field(json, len, "id", id, sizeof(id)) ? id : "?");
+           ctl_json_field(json, len, "rule", rule, sizeof(rule)) ? rule : "?", index < 0 ? "?" : kpi->name,
+           ctl_json_field(json, len, "window", window, sizeof(window)) ? window : "?", group, value, target,
+           ctl_json_field(json, len, time, at, sizeof(at)) ? at : "?");
 }
 
 struct alert_list {
-    bool json;
+    const struct ctl *ctl;
+    const char *time; /* the member that stands in the last column */
     size_t n;
 };
 
 static void put_alert(struct alert_list *list, const struct kpid_reply *json)
 {
-    list->n++;
-    if (list->json)
+    if (list->ctl->json) {
         printf("%.*s\n", (int)json->len, json->str);
-    else
-        print_alert(json->str, json->len);
+    } else {
+        if (!list->n)
+            printf(alert_heading, list->time);
+        print_alert(list->ctl, json->str, json->len, list->time);
+    }
+    list->n++;
+}
+
+/* Oldest first, then by rule, KPI and group. */
+static int by_since(const void *a, const void *b)
+{
+    const struct pair *x = a, *y = b;
+    char since[2][48] = { "", "" }, rest[2][256] = { "", "" };
+    const struct kpid_reply *texts[] = { x->text, y->text };
+
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const names[] = { "kpi", "window", "rule", "group" };
+        ctl_json_field(texts[i]->str, texts[i]->len, "since_ms", since[i], sizeof(since[i]));
+        for (size_t k = 0, at = 0; k < KPID_COUNT_OF(names) && at + 1 < sizeof(rest[i]); k++, at = strlen(rest[i]))
+            ctl_json_field(texts[i]->str, texts[i]->len, names[k], rest[i] + at, sizeof(rest[i]) - at);
+    }
+    int order = strcmp(since[0], since[1]);
+    return order ? order : strcmp(rest[0], rest[1]);
 }
 
 static void each_active(void *ctx, const struct kpid_reply *reply)
 {
-    for (size_t i = 0; reply->kind == KPID_REPLY_ARRAY && i + 1 < reply->n_items; i += 2)
-        put_alert(ctx, &reply->items[i + 1]);
+    size_t n;
+    struct pair *pairs = pairs_of(reply, by_since, &n);
+
+    for (size_t i = 0; i < n; i++)
+        put_alert(ctx, pairs[i].text);
+    free(pairs);
 }
 
 /* A stream entry: [id, [field, value …]]; the JSON is the value that begins an object. */
@@ -177,7 +259,7 @@ static void each_entry(void *ctx, const struct kpid_reply *reply)
 
 static bool show_alerts(struct ctl *ctl, struct ctl_remote *remote, int entries)
 {
-    struct alert_list active = { ctl->json, 0 }, log = { ctl->json, 0 };
+    struct alert_list active = { ctl, "since", 0 }, log = { ctl, "at", 0 };
     struct kpid_buf key = KPID_BUF_INIT;
     char count[16];
 

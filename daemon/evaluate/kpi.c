@@ -13,13 +13,13 @@ static bool target_applies(const struct kpid_kpi *kpi, const struct kpid_snapsho
            snapshot->boundary_ms >= snapshot->end_ms || kpi->judge_open;
 }
 
+/* By the levels of the KPI's rules, also in windows that no rule judges; without a rule nobody said what is bad. */
 static enum kpid_status status_find(const struct kpid_kpi *kpi, const struct kpid_snapshot *snapshot)
 {
-    enum kpid_status worst = KPID_STATUS_OK;
+    enum kpid_status worst = kpi->n_rules ? KPID_STATUS_OK : KPID_STATUS_NONE;
     for (size_t i = 0; i < kpi->n_rules; i++) {
         const struct kpid_rule *rule = &kpi->rules[i];
-        if (rule->window < 0 || (uint32_t)rule->window != snapshot->window ||
-            snapshot->deviation > rule->fire)
+        if (snapshot->deviation > rule->fire)
             continue;
         enum kpid_status status = strcmp(rule->name, "crit") == 0 ? KPID_STATUS_CRIT : KPID_STATUS_WARN;
         if (status > worst)

@@ -117,7 +117,7 @@ Test(kpi, status)
     } rows[] = {
         {"100", 0, KPID_STATUS_OK},    {"91", 0, KPID_STATUS_OK},   {"90", 0, KPID_STATUS_WARN},
         {"81", 0, KPID_STATUS_WARN},   {"80", 0, KPID_STATUS_CRIT}, {"0", 0, KPID_STATUS_CRIT},
-        {"none", 0, KPID_STATUS_NONE}, {"80", 2, KPID_STATUS_OK},
+        {"none", 0, KPID_STATUS_NONE}, {"80", 2, KPID_STATUS_CRIT},
     };
     struct fixture f;
     struct kpid_target_row row = constant(100);
@@ -132,6 +132,13 @@ Test(kpi, status)
         kpid_evaluate(&f.model, 0, rows[i].window, &reading, &final_instant, NULL, NULL, &s);
         cr_expect_eq(s.status, rows[i].status, "row %zu: %s", i, kpid_status_name(s.status));
     }
+    /* Without a rule nobody said what is bad. */
+    struct kpid_reading reading = reading_of(KPID_FIGURE_OTHER, "80", 5, true);
+    struct kpid_snapshot s;
+    f.kpi.n_rules = 0;
+    kpid_evaluate(&f.model, 0, 0, &reading, &final_instant, NULL, NULL, &s);
+    cr_expect_eq(s.status, KPID_STATUS_NONE, "%s", kpid_status_name(s.status));
+    f.kpi.n_rules = 2;
     fixture_release(&f);
 }
 

@@ -11,13 +11,13 @@ static void golden(const char *name, const struct kpid_buf *text)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/tests/golden/%s.json", KPID_SOURCE_DIR, name);
-    char *want = file_text(path);
-    if (!want && getenv("KPID_GOLDEN_WRITE")) {
+    if (getenv("KPID_GOLDEN_WRITE")) {
         FILE *file = fopen(path, "wb");
         fprintf(file, "%s\n", text->data);
         fclose(file);
         return;
     }
+    char *want = file_text(path);
     cr_assert(want, "%s", path);
     want[strcspn(want, "\n")] = '\0';
     cr_assert_str_eq(text->data, want, "%s", name);
@@ -122,7 +122,7 @@ Test(publish_json, index)
     struct kpid_buf text = KPID_BUF_INIT;
     kpid_index_json(&f.kpis[CONVERSION], &text);
     golden("publish_index", &text);
-    cr_assert(json_parse(text.data));
+    cr_assert(schema_allows("index", text.data));
     kpid_buf_release(&text);
     fixture_release(&f);
 }

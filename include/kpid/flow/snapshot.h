@@ -35,7 +35,7 @@ enum kpid_quality_reason {
 #define KPID_QR(id) (1u << KPID_QR_BIT_##id)
 #define KPID_QR_PARTIAL (KPID_QR(SHARDS_MISSING) | KPID_QR(BEGAN_BEFORE_MEASURE) | KPID_QR(NOT_KEPT))
 
-enum kpid_status { KPID_STATUS_NONE /* no target or no data */, KPID_STATUS_OK, KPID_STATUS_WARN, KPID_STATUS_CRIT };
+enum kpid_status { KPID_STATUS_NONE /* no target, no rule or no data */, KPID_STATUS_OK, KPID_STATUS_WARN, KPID_STATUS_CRIT };
 
 struct kpid_snapshot {
     uint32_t kpi, window;          /* indices */
