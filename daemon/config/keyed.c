@@ -10,6 +10,8 @@ static const struct kpid_keyed_row rows[] = {
      .print = kpid_session_print},
     {.name = "funnel", .section = "measures.*.funnel", .key = "user_id", .load = kpid_funnel_load,
      .print = kpid_funnel_print},
+    {.name = "retention", .section = "measures.*.retention", .key = "user_id", .load = kpid_retention_load,
+     .print = kpid_retention_print},
 };
 
 const struct kpid_keyed_row *kpid_keyed_row_of(const struct kpid_measure *measure)

@@ -43,5 +43,7 @@ void kpid_funnel_load(struct kpid_loader *loader, struct kpid_measure *measure, 
 void kpid_funnel_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out);
 const char *kpid_clock_lacks(const struct kpid_measure *measure, int part);
 void kpid_clock_release(struct kpid_keyed_spec *spec);
+void kpid_retention_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *map);
+void kpid_retention_print(const struct kpid_keyed_spec *spec, struct kpid_buf *out);
 
 #endif

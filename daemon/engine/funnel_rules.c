@@ -183,13 +183,9 @@ static void funnel_prune(const struct kpid_keyed_spec *spec, struct kpid_items *
     memset(w.used, 0, items->n);
     for (size_t from = 0; next_attempt(&w, from, &a); from = a.next)
         ;
-    for (size_t i = 0; i < items->n; i++) {
-        if (!w.used[i] && ts_of(&w, i) < before_ms)
-            continue;
-        items->words[kept] = items->words[i];
-        memmove(items->gids + kept * items->n_gids, items->gids + i * items->n_gids, items->n_gids * sizeof(*items->gids));
-        kept++;
-    }
+    for (size_t i = 0; i < items->n; i++)
+        if (w.used[i] || ts_of(&w, i) >= before_ms)
+            kpid_items_keep(items, i, kept++);
     items->n = kept;
 }
 

@@ -37,6 +37,15 @@ void kpid_items_remove(struct kpid_items *items, size_t at)
         memmove(items->gids + at * g, items->gids + (at + 1) * g, rest * g * sizeof(*items->gids));
 }
 
+void kpid_items_keep(struct kpid_items *items, size_t from, size_t to)
+{
+    size_t w = items->width, g = items->n_gids;
+
+    memmove(items->words + to * w, items->words + from * w, w * sizeof(*items->words));
+    if (g)
+        memmove(items->gids + to * g, items->gids + from * g, g * sizeof(*items->gids));
+}
+
 bool kpid_items_tie(struct kpid_items *items, size_t at, const uint32_t *gids)
 {
     size_t g = items->n_gids;

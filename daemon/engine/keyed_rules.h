@@ -23,6 +23,8 @@ size_t kpid_items_lower(const struct kpid_items *items, int64_t word);
 /* Makes a row at a position, its numbers not set; copies gids. */
 void kpid_items_insert(struct kpid_items *items, size_t at, const uint32_t *gids);
 void kpid_items_remove(struct kpid_items *items, size_t at);
+/* Moves a row down to a position: for who keeps some of them. */
+void kpid_items_keep(struct kpid_items *items, size_t from, size_t to);
 /* Gives the row these groups if they go before its own; true: it did. */
 bool kpid_items_tie(struct kpid_items *items, size_t at, const uint32_t *gids);
 

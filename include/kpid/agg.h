@@ -45,7 +45,8 @@ struct kpid_agg_param {
     uint8_t scale;       /* of values */
     bool duration;       /* values are ms: figures are given in seconds, exactly (scale + 3) */
     struct kpid_quantile_scale quantile;
-    uint8_t n_steps;     /* of a funnel */
+    uint8_t n_steps;     /* of a funnel; of retention its days: */
+    uint16_t days[KPID_WORDS_MAX];
 };
 
 /* Parts are numbered per aggregation; 0 is what the measure's bare name means. pNN is KPID_PART_P + NN * 10
@@ -110,7 +111,7 @@ static inline int kpid_part_plain(const struct kpid_agg *agg, int part)
 }
 
 /* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock, session,
- * funnel);
+ * funnel, retention);
  * NULL: there is none. _at walks the table (NULL past its end). */
 const struct kpid_agg *kpid_agg_find(const char *name, size_t len);
 const struct kpid_agg *kpid_agg_at(size_t index);

@@ -60,6 +60,11 @@ struct kpid_keyed_spec {
             bool free;  /* steps behind the first in any order */
             bool again; /* a completed attempt makes room for the next one */
         } funnel;
+        struct {
+            const struct kpid_zone *zone;  /* of civil days */
+            uint16_t days[KPID_WORDS_MAX]; /* ascending */
+            uint8_t n_days;
+        } retention;
     };
 };
 
@@ -136,6 +141,6 @@ struct kpid_keyed {
     int64_t (*age)(const struct kpid_keyed_spec *spec, int64_t since_ms, int64_t at_ms);
 };
 
-extern const struct kpid_keyed kpid_keyed_clock, kpid_keyed_session, kpid_keyed_funnel;
+extern const struct kpid_keyed kpid_keyed_clock, kpid_keyed_session, kpid_keyed_funnel, kpid_keyed_retention;
 
 #endif

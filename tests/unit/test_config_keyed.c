@@ -41,6 +41,31 @@ Test(config_keyed, session)
     kpid_model_free(model);
 }
 
+Test(config_keyed, retention)
+{
+    static const char base[] = SOURCE "measures: { back: { from: users, retention: { key: user_id, start: type == \"a\", "
+                                      "return: type == \"b\"";
+    char text[512];
+    snprintf(text, sizeof text, "zone: Asia/Kolkata\n%s } } }\n", base);
+    struct kpid_model *model = kit_model(text, "kpis: { k: { formula: back.rate7, windows: [day] } }\n");
+    const struct kpid_measure *m = &model->measures[0];
+    cr_assert(m->keyed.retention.n_days == 3 && m->keyed.retention.days[2] == 30 && m->param.days[1] == 7);
+    cr_assert_str_eq(m->keyed.retention.zone->name, "Asia/Kolkata");
+    cr_assert_eq(model->kpis[0].refs[1].part, m->agg->part("cohort7", 7));
+    uint64_t hash = m->hash;
+    kpid_model_free(model);
+    snprintf(text, sizeof text, "%s, zone: Asia/Kolkata, days: [1, 7, 30] } } }\n", base);
+    cr_assert_eq(hash, hash_of(text));
+    snprintf(text, sizeof text, "%s } } }\n", base);
+    cr_assert_neq(hash, hash_of(text));
+    snprintf(text, sizeof text, "%s, zone: Asia/Kolkata, days: 7 } } }\n", base);
+    cr_assert_neq(hash, hash_of(text));
+    static const struct fault_case day = {"kpis: { k: { formula: back.rate7, windows: [day] } }\n", 1, 23,
+                                          "measure `back` (retention) has no part `rate7`", "its other days"};
+    snprintf(text, sizeof text, "%s, days: [1, 3] } } }\n", base);
+    kit_fault(text, &day, "error");
+}
+
 Test(config_keyed, a_rate_is_a_division)
 {
     struct kpid_model *model = kit_model(

@@ -22,7 +22,7 @@ static uint64_t draw(void)
 
 static struct kpid_agg_param param_of(uint8_t scale, bool duration)
 {
-    struct kpid_agg_param param = {.scale = scale, .duration = duration, .n_steps = 3};
+    struct kpid_agg_param param = {.scale = scale, .duration = duration, .n_steps = 3, .days = {1, 7, 30}};
     kpid_quantile_scale_init(&param.quantile, 0.01);
     return param;
 }
@@ -194,6 +194,10 @@ Test(agg, names_its_parts)
         {"funnel", "provisional_rate", -2, KPID_FIGURE_OTHER}, {"funnel", "provisional_rate1", -1, 0},
         {"funnel", "time2.p90", -2, KPID_FIGURE_OTHER}, {"funnel", "time2.sum", -2, KPID_FIGURE_SUM},
         {"funnel", "time1.p90", -1, 0},           {"funnel", "time2", -1, 0},             {"funnel", "time2.", -1, 0},
+        {"retention", "", 0, KPID_FIGURE_OTHER},  {"retention", "n", -2, KPID_FIGURE_COUNT}, {"retention", "rate7", 7, KPID_FIGURE_OTHER},
+        {"retention", "cohort30", -2, KPID_FIGURE_COUNT}, {"retention", "provisional_returned1", -2, KPID_FIGURE_INSTANT},
+        {"retention", "rate", -1, 0},             {"retention", "rate07", -1, 0},         {"retention", "rate1000", -1, 0},
+        {"retention", "rate7x", -1, 0},           {"retention", "p50", -1, 0},
         {"funnel", "p99.9", -2, KPID_FIGURE_OTHER}, {"funnel", "variance", -1, 0},
     };
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
@@ -226,7 +230,7 @@ Test(agg, nothing_is_zero_or_none)
         const char *agg, *want;
     } cases[] = {{"count", "0"}, {"sum", "0"},      {"min", "none"},      {"max", "none"},  {"mean", "none"},
                  {"last", "none"}, {"distinct", "0"}, {"quantiles", "none"}, {"clock", "none"},
-                 {"session", "0"}, {"funnel", "none"}};
+                 {"session", "0"}, {"funnel", "none"}, {"retention", "none"}};
     struct kpid_agg_param param = param_of(6, false);
     struct cell cell = {0};
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++) {
