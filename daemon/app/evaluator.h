@@ -52,6 +52,8 @@ struct kpi_plan {
     struct progress *progress; /* n_windows */
     struct kpid_reading *readings;
     struct kpid_number *parts;
+    struct kpid_rank *ranks; /* of the group at work; NULL: the KPI is no list of keys */
+    size_t n_ranks;
 };
 
 struct reader_rows {

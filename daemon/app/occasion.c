@@ -66,6 +66,8 @@ static void read_ref(struct kpid_evaluator *ev, const struct occasion *o, size_t
 
     if (!cell)
         cell = zero_cell;
+    if (i == 0 && ev->kpis[o->kpi].ranks)
+        ev->kpis[o->kpi].n_ranks = measure->agg->ranks(cell, &measure->param, ev->kpis[o->kpi].ranks);
     reading->value = measure->agg->read(cell, kpi->refs[i].part, &measure->param);
     reading->samples = measure->agg->part_samples ? measure->agg->part_samples(cell, kpi->refs[i].part)
                                                   : measure->agg->samples(cell);
@@ -108,6 +110,8 @@ static void finish(struct kpid_evaluator *ev, const struct occasion *o, const ch
 
     kpid_evaluate(ev->model, o->kpi, o->window, plan->readings, &instant, group, plan->parts, &snapshot);
     snapshot.other = other;
+    snapshot.ranks = plan->ranks;
+    snapshot.n_ranks = plan->n_ranks;
     ev->stats.evaluations++;
     plan->progress[o->window].groups++;
     if (o->visit) {

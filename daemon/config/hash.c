@@ -73,6 +73,9 @@ static void measure_hash(const struct kpid_model *model, struct kpid_measure *me
     field_print(&source->fields[KPID_SLOT_TS], out);
     expr_print(source, &measure->where, "where", out);
     expr_print(source, &measure->value, "value", out);
+    expr_print(source, &measure->weight, "weight", out);
+    if (measure->param.top_k)
+        kpid_buf_printf(out, "top %" PRIu32 "\n", measure->param.top_keys);
     if (measure->agg->keyed)
         keyed_print(source, measure, out);
     measure->hash = text_hash(out);

@@ -68,6 +68,8 @@ void kpid_kpis_load(struct kpid_loader *loader, struct kpid_yaml *map);
 void kpid_model_plan(struct kpid_loader *loader);
 void kpid_model_hash(struct kpid_model *model);
 
+/* `top: field` or `top: { key, sum, k, keys }`. */
+void kpid_top_load(struct kpid_loader *loader, struct kpid_measure *measure, struct kpid_yaml *node);
 void kpid_windows_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struct kpid_yaml *map);
 void kpid_targets_load(struct kpid_loader *loader, struct kpid_kpi *kpi, struct kpid_yaml *node);
 void kpid_rules_load(struct kpid_loader *loader, uint32_t kpi, struct kpid_yaml *node);

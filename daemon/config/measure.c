@@ -82,6 +82,8 @@ static void input_load(struct kpid_loader *loader, struct kpid_measure *measure,
     if (measure->agg->keyed) {
         if (kpid_want_map(loader, node, measure->agg->name))
             kpid_keyed_load(loader, measure, node);
+    } else if (measure->agg->input == KPID_INPUT_KEY) {
+        kpid_top_load(loader, measure, node);
     } else if (measure->agg->input == KPID_INPUT_NONE) {
         if (kpid_yaml_is_null(node))
             return;
@@ -182,8 +184,11 @@ void kpid_measures_load(struct kpid_loader *loader, struct kpid_yaml *map)
         struct kpid_measure *measure = &model->measures[i];
         if (measure->agg && measure->agg->keyed) {
             measure->param.duration = true;
+        } else if (measure->agg && measure->agg->input == KPID_INPUT_KEY && measure->weight.n == 0) {
+            measure->param.scale = 0;
         } else if (measure->value.n > 0) {
-            const struct kpid_node *root = &measure->value.nodes[measure->value.n - 1];
+            const struct kpid_expr *input = measure->weight.n > 0 ? &measure->weight : &measure->value;
+            const struct kpid_node *root = &input->nodes[input->n - 1];
             measure->param.scale = root->scale;
             measure->param.duration = root->dimension == KPID_DURATION_MS;
         }

@@ -74,6 +74,7 @@ static void measure_release(struct kpid_measure *measure)
     free(measure->name);
     kpid_expr_release(&measure->where);
     kpid_expr_release(&measure->value);
+    kpid_expr_release(&measure->weight);
     kpid_expr_release(&measure->keyed.key);
     for (size_t i = 0; i < measure->keyed.n_words; i++)
         kpid_expr_release(&measure->keyed.when[i]);

@@ -11,7 +11,7 @@
 static const struct kpid_agg *const kpid_aggs[] = {
     &kpid_agg_count, &kpid_agg_sum,      &kpid_agg_min,       &kpid_agg_max,   &kpid_agg_mean,
     &kpid_agg_last,  &kpid_agg_distinct, &kpid_agg_quantiles, &kpid_agg_clock,
-    &kpid_agg_session, &kpid_agg_funnel, &kpid_agg_retention,
+    &kpid_agg_session, &kpid_agg_funnel,  &kpid_agg_retention, &kpid_agg_top,
 };
 
 const struct kpid_agg *kpid_agg_at(size_t index)

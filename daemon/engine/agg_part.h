@@ -7,7 +7,8 @@
 #include "wide.h"
 
 extern const struct kpid_agg kpid_agg_count, kpid_agg_sum, kpid_agg_min, kpid_agg_max, kpid_agg_mean,
-    kpid_agg_last, kpid_agg_distinct, kpid_agg_quantiles, kpid_agg_clock, kpid_agg_session, kpid_agg_funnel, kpid_agg_retention;
+    kpid_agg_last, kpid_agg_distinct, kpid_agg_quantiles, kpid_agg_clock, kpid_agg_session, kpid_agg_funnel,
+    kpid_agg_retention, kpid_agg_top;
 
 struct kpid_part_name {
     const char *name;

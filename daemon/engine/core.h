@@ -140,7 +140,7 @@ struct kpid_prepared {
     uint32_t measure;
     struct kpid_sample sample;
     uint32_t words;           /* keyed: bits, which conditions hold */
-    uint32_t key_at, key_len; /* keyed: in shard->scratch */
+    uint32_t key_at, key_len; /* keyed measures and lists of keys: in shard->scratch */
 };
 
 struct kpid_dirty_pane {

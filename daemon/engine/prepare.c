@@ -74,6 +74,16 @@ static enum kpid_reason bytes_of(const struct kpid_shard *shard, const struct kp
     return KPID_REASON_NONE;
 }
 
+/* Keys stay in cells: what is longer is cut between two characters. */
+static uint32_t key_cut(const char *bytes, size_t len)
+{
+    if (len <= KPID_TOP_KEY_BYTES)
+        return (uint32_t)len;
+    for (len = KPID_TOP_KEY_BYTES; len > 0 && ((unsigned char)bytes[len] & 0xc0) == 0x80;)
+        len--;
+    return (uint32_t)len;
+}
+
 static enum kpid_reason prepare_value(struct kpid_shard *shard, const struct kpid_measure *def,
                                       const struct kpid_event *event, struct kpid_prepared *p, bool *absent)
 {
@@ -89,6 +99,14 @@ static enum kpid_reason prepare_value(struct kpid_shard *shard, const struct kpi
         if (reason == KPID_REASON_NONE && !*absent)
             p->sample.hash = kpid_hash_murmur64a(bytes, len, KPID_HLL_SEED);
         return reason;
+    case KPID_INPUT_KEY:
+        reason = bytes_of(shard, &def->value, event, text, &bytes, &len, absent);
+        if (reason != KPID_REASON_NONE || *absent)
+            return reason;
+        p->key_at = (uint32_t)shard->scratch.len;
+        p->key_len = key_cut(bytes, len);
+        kpid_buf_add(&shard->scratch, bytes, p->key_len);
+        return def->weight.n ? kpid_expr_number(&def->weight, event, &p->sample.value, absent) : KPID_REASON_NONE;
     default: return KPID_REASON_NONE;
     }
 }

@@ -187,7 +187,7 @@ static bool apply_keyed(struct kpid_shard *shard, const struct kpid_event *event
     return taken;
 }
 
-static bool apply_one(struct kpid_shard *shard, const struct kpid_event *event, const struct kpid_prepared *p)
+static bool apply_one(struct kpid_shard *shard, const struct kpid_event *event, struct kpid_prepared *p)
 {
     struct kpid_measure_state *m = &shard->measures[p->measure];
     const struct kpid_measure *def = m->def;
@@ -195,9 +195,12 @@ static bool apply_one(struct kpid_shard *shard, const struct kpid_event *event, 
     if (m->keys)
         return apply_keyed(shard, event, p);
     bool kept = false;
-    for (uint32_t g = 0; g < def->n_groupings; g++)
-        kept |= kpid_ladder_add(shard, p->measure, g, g ? kpid_shard_gid(shard, event, def->groupings[g]) : 0,
-                                event->ts_ms, &p->sample);
+    for (uint32_t g = 0; g < def->n_groupings; g++) {
+        uint32_t gid = g ? kpid_shard_gid(shard, event, def->groupings[g]) : 0;
+        p->sample.key = shard->scratch.data + p->key_at; /* the scratch may move for a gid */
+        p->sample.key_len = p->key_len;
+        kept |= kpid_ladder_add(shard, p->measure, g, gid, event->ts_ms, &p->sample);
+    }
     kpid_ladder_touch(m, event->ts_ms);
     shard->topics[p->sample.topic].ledger.missed_windows += !kept;
     return true;

@@ -95,13 +95,32 @@ static void add_group(struct kpid_buf *out, const struct kpid_kpi *kpi, const ch
     kpid_buf_add_char(out, '}');
 }
 
-static void add_parts(struct kpid_buf *out, const struct kpid_kpi *kpi, const struct kpid_number *parts)
+static void add_ranks(struct kpid_buf *out, const struct kpid_rank *ranks, size_t n)
+{
+    kpid_json_key(out, "top");
+    kpid_buf_add_char(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            kpid_buf_add_char(out, ',');
+        kpid_buf_add_char(out, '{');
+        kpid_json_str(out, "key", ranks[i].key);
+        add_number(out, "value", &ranks[i].value);
+        add_number(out, "error", &ranks[i].error);
+        kpid_buf_add_char(out, '}');
+    }
+    kpid_buf_add_char(out, ']');
+}
+
+static void add_parts(struct kpid_buf *out, const struct kpid_kpi *kpi, const struct kpid_snapshot *snapshot)
 {
     static const struct kpid_number none;
+    const struct kpid_number *parts = snapshot->parts;
     kpid_json_key(out, "parts");
     kpid_buf_add_char(out, '{');
     for (size_t i = 0; i < kpi->n_parts; i++)
         add_number(out, kpi->refs[kpi->n_refs + i].name, parts ? &parts[i] : &none);
+    if (snapshot->ranks)
+        add_ranks(out, snapshot->ranks, snapshot->n_ranks);
     kpid_buf_add_char(out, '}');
 }
 
@@ -154,7 +173,7 @@ void kpid_snapshot_json(const struct kpid_model *model, const struct kpid_snapsh
     add_number(out, "numerator", &snapshot->numerator);
     add_number(out, "denominator", &snapshot->denominator);
     kpid_json_uint(out, "samples", snapshot->samples);
-    add_parts(out, kpi, snapshot->parts);
+    add_parts(out, kpi, snapshot);
     add_bool(out, "final", snapshot->final);
     kpid_json_uint(out, "revision", snapshot->revision);
     kpid_json_str(out, "quality", kpid_quality_name(snapshot->quality));

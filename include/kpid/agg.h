@@ -38,7 +38,13 @@ struct kpid_sample {
     int32_t weight;     /* 1, or -1 for a correction */
     uint8_t part;       /* of keyed measures: which duration, count or level */
     enum kpid_sample_kind kind;
+    const char *key;    /* KPID_INPUT_KEY: borrowed, at most KPID_TOP_KEY_BYTES */
+    uint32_t key_len;
 };
+
+#define KPID_TOP_MAX       100   /* keys that are listed */
+#define KPID_TOP_KEYS_MAX  10000 /* that a cell keeps */
+#define KPID_TOP_KEY_BYTES 128   /* longer keys are cut */
 
 /* What does not change from cell to cell of one measure. */
 struct kpid_agg_param {
@@ -47,6 +53,9 @@ struct kpid_agg_param {
     struct kpid_quantile_scale quantile;
     uint8_t n_steps;     /* of a funnel; of retention its days: */
     uint16_t days[KPID_WORDS_MAX];
+    bool top_sum;        /* of a list of keys: they are weighed by `value`, not counted */
+    uint16_t top_k;      /* how many are listed, at most KPID_TOP_MAX */
+    uint32_t top_keys;   /* how many a cell keeps */
 };
 
 /* Parts are numbered per aggregation; 0 is what the measure's bare name means. pNN is KPID_PART_P + NN * 10
@@ -55,7 +64,8 @@ struct kpid_agg_param {
 /* Parts of the k-th track of a keyed measure (kpid/keyed.h) are those of the first + k times this. */
 #define KPID_PART_TRACK 10000
 
-enum kpid_agg_input { KPID_INPUT_NONE, KPID_INPUT_NUMBER, KPID_INPUT_ANY };
+enum kpid_agg_input { KPID_INPUT_NONE, KPID_INPUT_NUMBER, KPID_INPUT_ANY,
+                      KPID_INPUT_KEY /* the key itself, and a number where the measure has a weight */ };
 
 /* What confidence intervals and "nothing" rules need to know of a measure's part. */
 enum kpid_figure {
@@ -102,6 +112,8 @@ struct kpid_agg {
     double (*part_variance)(const void *cell, int part, const struct kpid_agg_param *param);
     /* Parts published in a snapshot of a KPI that is this measure alone; NULL-terminated, NULL = none. */
     const char *const *published;
+    /* A list beside the parts, heaviest first: writes up to param->top_k lines; returns their number. NULL: none. */
+    size_t (*ranks)(const void *cell, const struct kpid_agg_param *param, struct kpid_rank *ret);
 };
 
 /* A part's number within its track. */
@@ -111,7 +123,7 @@ static inline int kpid_part_plain(const struct kpid_agg *agg, int part)
 }
 
 /* By the word used in the configuration (count, sum, min, max, mean, last, distinct, quantiles, clock, session,
- * funnel, retention);
+ * funnel, retention, top);
  * NULL: there is none. _at walks the table (NULL past its end). */
 const struct kpid_agg *kpid_agg_find(const char *name, size_t len);
 const struct kpid_agg *kpid_agg_at(size_t index);

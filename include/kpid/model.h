@@ -153,6 +153,7 @@ struct kpid_measure {
     struct kpid_agg_param param;
     struct kpid_expr where;      /* n = 0: every event */
     struct kpid_expr value;      /* input of the aggregation; n = 0 for count and keyed ones */
+    struct kpid_expr weight;     /* of a list of keys: what they are weighed by; n = 0: each event weighs 1 */
     struct kpid_keyed_spec keyed; /* with agg->keyed */
     char **start_fields;         /* groups that a clock takes from the event that starts it */
     size_t n_start_fields;

@@ -182,6 +182,23 @@ Test(config_model, measures)
     kpid_model_free(model);
 }
 
+Test(config_model, top)
+{
+    struct kpid_model *model = kit_model(
+        KIT_SOURCES, "measures:\n  a: { from: orders, top: product }\n"
+                     "  b: { from: orders, top: { key: product, sum: price * 2, k: 3, keys: 50 } }\n"
+                     "  c: { from: orders, top: { key: product, sum: ts - placed } }\n"
+                     "kpis: { k: { formula: b, windows: [5m, day], by: [channel] }, s: { formula: b.share, windows: [day] },"
+                     " x: { formula: a + c, windows: [5m] } }\n");
+    const struct kpid_measure *m = model->measures;
+    cr_assert(m[0].param.top_k == 10 && m[0].param.top_keys == 1000 && !m[0].param.top_sum && m[0].weight.n == 0);
+    cr_assert(m[1].param.top_k == 3 && m[1].param.top_keys == 50 && m[1].param.top_sum && m[1].weight.n == 3);
+    cr_assert(m[0].param.scale == 0 && m[1].param.scale == 2 && m[2].param.duration);
+    cr_assert(m[0].hash != m[1].hash && model->kpis[0].n_parts == 5);
+    cr_assert(!model->kpis[0].judge_open && model->kpis[1].judge_open);
+    kpid_model_free(model);
+}
+
 Test(config_model, kpi)
 {
     struct kpid_model *model = kit_model(

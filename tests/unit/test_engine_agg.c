@@ -22,7 +22,8 @@ static uint64_t draw(void)
 
 static struct kpid_agg_param param_of(uint8_t scale, bool duration)
 {
-    struct kpid_agg_param param = {.scale = scale, .duration = duration, .n_steps = 3, .days = {1, 7, 30}};
+    struct kpid_agg_param param = {.scale = scale, .duration = duration, .n_steps = 3, .days = {1, 7, 30},
+                                   .top_k = 5, .top_keys = 50};
     kpid_quantile_scale_init(&param.quantile, 0.01);
     return param;
 }
@@ -79,8 +80,11 @@ static void expect(const struct kpid_agg *agg, const struct cell *cell, const ch
 
 static struct kpid_sample sample_make(int shape)
 {
+    static const char keys[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789";
     struct kpid_sample sample = {.hash = draw() % 5000, .ts_ms = (int64_t)(draw() % 50), .topic = (uint32_t)(draw() % 3),
                                  .partition = (uint32_t)(draw() % 3), .offset = (int64_t)draw() / 4, .weight = 1};
+    sample.key = keys + sample.hash % 50;
+    sample.key_len = 1 + (uint32_t)(sample.hash % 4);
     switch (shape) {
     case 0: sample.value = (kpid_i128)(draw() % 2000) - 700; break;
     case 1: sample.value = (kpid_i128)draw() * (draw() % 2 != 0 ? 1 : -1); break;

@@ -47,6 +47,31 @@ Test(publish_json, snapshot)
     fixture_release(&f);
 }
 
+/* A list of keys stands among the parts, in JSON and in MessagePack; without a line it is an empty list. */
+Test(publish_json, heaviest_keys)
+{
+    struct fixture f;
+    fixture_init(&f);
+    struct kpid_number three = {.kind = KPID_NUMBER_EXACT, .exact = {300, 2}, .approx = 3};
+    struct kpid_number none = {.kind = KPID_NUMBER_EXACT};
+    struct kpid_rank ranks[] = {{"a\"b", three, none}, {"", three, three}};
+    struct kpid_snapshot snapshot = {.kpi = REVENUE, .boundary_ms = NOON, .end_ms = NOON, .ranks = ranks, .n_ranks = 2};
+    struct kpid_buf text = KPID_BUF_INIT, packed = KPID_BUF_INIT;
+    kpid_snapshot_json(&f.model, &snapshot, KPID_NEVER, -1, &text);
+    cr_assert(schema_allows("snapshot", text.data));
+    cr_assert(strstr(text.data, "\"top\":[{\"key\":\"a\\\"b\",\"value\":3,\"error\":0},{\"key\":\"\",\"value\":3,\"error\":3}]"),
+              "%s", text.data);
+    cr_assert(kpid_json_to_msgpack(text.data, text.len, &packed));
+    kpid_buf_clear(&text);
+    snapshot.n_ranks = 0;
+    kpid_snapshot_json(&f.model, &snapshot, KPID_NEVER, -1, &text);
+    cr_assert(schema_allows("snapshot", text.data));
+    cr_assert(strstr(text.data, "\"top\":[]"), "%s", text.data);
+    kpid_buf_release(&text);
+    kpid_buf_release(&packed);
+    fixture_release(&f);
+}
+
 Test(publish_json, nothing_known)
 {
     struct fixture f;

@@ -17,4 +17,10 @@ struct kpid_number {
     double approx; /* set for EXACT too */
 };
 
+/* One line of a list of heaviest keys. The key is borrowed from the cell that it was read from. */
+struct kpid_rank {
+    const char *key;
+    struct kpid_number value, error; /* the true value lies in [value - error, value]; see engine/agg_top.c */
+};
+
 #endif

@@ -46,6 +46,8 @@ struct kpid_snapshot {
     struct kpid_number value, numerator, denominator; /* base units; NONE where they do not apply */
     uint64_t samples;
     const struct kpid_number *parts; /* kpi->n_parts */
+    const struct kpid_rank *ranks; /* NULL: the KPI is no list of keys */
+    size_t n_ranks;
     bool final;
     uint32_t revision;
     bool has_target;
