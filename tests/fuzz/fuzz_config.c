@@ -62,7 +62,8 @@ static const char *const words[] = {
     "[", "]", "{", "}", ": ", ",", "\"", "'", "\n", "  ", "- ", "&a ", "*a", "#", "|\n", ">\n", "~",
     "null", "\\x00", "${", "}", "(", ")", "==", " in [1]", "not ", "and ", "exists(", "day(ts, \"",
     "48h", "1e30", "-", "*", "/", "%", "99999999999999999999", "Asia/Kolkata", "all", "day",
-    "{ rolling: 7m }", "orders", "visitors", "conversion", "processing.p99", "by:", "where:", "clock:",
+    "{ rolling: 7m }", "lookups: { orders: { redis: \"{}\" } }\n",
+    "join: { orders: order_id }\n    ", "orders.value", "orders", "visitors", "conversion", "processing.p99", "by:", "where:", "clock:",
     "target:", "alert:", "\xff", "字", "\t", "0x10", "inf", "nan",
 };
 /* clang-format on */

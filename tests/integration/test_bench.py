@@ -47,6 +47,13 @@ class Bench(harness.TestCase):
         self.assertGreater(self.rows(table, "kpid / bare", 3)[0], 0)
         self.assertGreaterEqual(self.rows(table, "written / changed", 3)[0], 1)
 
+    def test_lookup(self):
+        text = run(os.path.join(harness.ROOT, "bench", "lookup"), "--events", 40000, "--pairs", 1, "--agents", 100,
+                   "--build", harness.BUILD)
+        self.assertIn("1 pairs of 40000 events", text)
+        for words in ("at once, events a second", "200 ms late, events a second", "at once, events a CPU second"):
+            self.assertGreater(min(self.rows(text, words, 3)), 0)
+
 
 if __name__ == "__main__":
     harness.main()
