@@ -230,6 +230,8 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
             if (progress->final_ms != before && ev->sink->final)
                 ev->sink->final(ev->ctx, k, w, progress->final_ms);
         }
+    for (size_t i = 0; i < ev->n_gathers; i++)
+        kpid_gather_forget(ev->gathers[i]);
     kpid_revise(ev);
     watch_finals(ev);
     for (uint32_t k = 0; k < ev->model->n_kpis; k++)

@@ -99,6 +99,7 @@ struct occasion {
     uint32_t revision;
     bool judge;            /* alerts are judged, from boundary_ms to last_ms in steps */
     int64_t last_ms, step_ms;
+    int64_t length_ms, until_ms; /* one of a series up to until_ms (kpid_gather_series); length_ms 0: it is not */
     unsigned places;
     void (*visit)(void *ctx, const struct kpid_snapshot *snapshot); /* instead of the sink */
     void *visit_ctx;

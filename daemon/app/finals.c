@@ -93,7 +93,8 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
             last = boundary;
         struct occasion o = { .kpi = k, .window = w, .start_ms = boundary - window->length_ms, .end_ms = boundary,
                               .boundary_ms = boundary, .final = true, .judge = true, .last_ms = last,
-                              .step_ms = window->slide_ms, .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY };
+                              .step_ms = window->slide_ms, .length_ms = window->length_ms, .until_ms = until_ms,
+                              .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY };
         bool whole = boundary % window->length_ms == 0;
         /* In a run the multiples of the length have windows of their own to keep. */
         ev->stats.skipped_runs += last > boundary;
@@ -151,7 +152,8 @@ static bool judge_open(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_
         if (last < boundary)
             last = boundary;
         struct occasion o = { .kpi = k, .window = w, .start_ms = start_ms, .end_ms = end_ms, .boundary_ms = boundary,
-                              .final = true, .judge = true, .last_ms = last, .step_ms = kpi->judge_every_ms };
+                              .final = true, .judge = true, .last_ms = last, .step_ms = kpi->judge_every_ms,
+                              .length_ms = KPID_FOREVER, .until_ms = until_ms < end_ms ? until_ms : end_ms };
         kpid_occasion_run(ev, &o);
         progress->final_ms = last;
         boundary = last + kpi->judge_every_ms;

@@ -42,6 +42,8 @@ static uint32_t gather_all(struct kpid_evaluator *ev, const struct occasion *o, 
         done = ref->reader + 1;
         const struct kpid_evaluator_source *source = &ev->sources[ref->source];
         size_t slot = ref->reader * 2 + groups;
+        if (o->length_ms)
+            kpid_gather_series(ev->gathers[slot], o->step_ms, o->length_ms, o->until_ms);
         ev->rows[slot].n = kpid_gather_window(ev->gathers[slot], source->shards, source->n_shards, ref->place,
                                               groups ? ref->grouping : 0, ref->stretch.start_ms,
                                               ref->stretch.boundary_ms,

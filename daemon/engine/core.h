@@ -96,6 +96,8 @@ struct kpid_measure_state {
     size_t n_touches, cap_touches;
     size_t n_told;                     /* of them: reported, and kept until readers have the corrections */
     uint64_t version, absent;
+    int64_t gathered_ms;               /* what lies before it is kept, merged, by a series of windows (gather_series.c) */
+    uint64_t epoch;                    /* rises when that changes */
     uint64_t cells;
     size_t heap_bytes;                 /* of sketches */
 };

@@ -1,41 +1,11 @@
 /* A window's cells: panes of all shards of a source merged by group. */
-#include "core.h"
+#include "gather.h"
 
 #include "kpid/flow/snapshot.h"
 #include "kpid/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct row {
-    const char *name;  /* packed values, borrowed from a shard's groups; NULL: the total */
-    uint32_t len;
-    bool other;
-    uint64_t hash;
-};
-
-struct kpid_gather {
-    struct row *rows;
-    size_t n, cap;
-    uint8_t *cells;
-    size_t cells_cap, cell_bytes;
-    const struct kpid_agg *agg;
-    const struct kpid_agg_param *param;
-    uint32_t *index;       /* group hash -> row + 1 */
-    size_t index_cap;
-    uint32_t *row_of_gid;  /* of the shard at work: row + 1 */
-    size_t cap_gids;
-    struct kpid_gather_row *out;
-    size_t cap_out;
-    struct kpid_buf names; /* unpacked values */
-    const char **values;
-    size_t cap_values;
-    /* while visiting panes */
-    const struct kpid_shard *shard;
-    uint16_t grouping;
-    bool levels_only;
-    bool saw_other;
-};
 
 struct kpid_gather *kpid_gather_new(void)
 {
@@ -54,6 +24,7 @@ void kpid_gather_free(struct kpid_gather *gather)
 {
     if (!gather)
         return;
+    kpid_gather_forget(gather);
     gather_clear(gather);
     free(gather->rows);
     free(gather->cells);
@@ -90,18 +61,18 @@ static void index_put(struct kpid_gather *g, uint32_t row)
     g->index[at] = row + 1;
 }
 
-static uint32_t row_of_name(struct kpid_gather *g, const struct kpid_group *group)
+static uint32_t row_of_name(struct kpid_gather *g, const char *name, uint32_t len, uint64_t hash)
 {
     size_t mask = g->index_cap - 1;
     uint32_t found;
 
-    for (size_t at = group->hash & mask; (found = g->index[at]); at = (at + 1) & mask) {
+    for (size_t at = hash & mask; (found = g->index[at]); at = (at + 1) & mask) {
         const struct row *row = &g->rows[found - 1];
-        if (row->hash == group->hash && !row->other && row->len == group->name_len &&
-            !memcmp(row->name, group->name, row->len))
+        if (row->hash == hash && !row->other && row->len == len &&
+            !memcmp(row->name, name, row->len))
             return found - 1;
     }
-    uint32_t row = row_add(g, group->name, group->name_len, false, group->hash);
+    uint32_t row = row_add(g, name, len, false, hash);
     if (g->n * 2 > g->index_cap) {
         free(g->index);
         g->index_cap *= 2;
@@ -115,6 +86,17 @@ static uint32_t row_of_name(struct kpid_gather *g, const struct kpid_group *grou
     return row;
 }
 
+uint32_t gather_row(struct kpid_gather *g, const char *name, uint32_t len, uint64_t hash)
+{
+    if (name)
+        return row_of_name(g, name, len, hash);
+    for (uint32_t row = 0; row < g->n; row++)
+        if (!g->rows[row].name)
+            return row;
+    g->saw_other = true;
+    return row_add(g, NULL, 0, g->grouping != 0, 0);
+}
+
 /* The row of a group of the shard at work. */
 static uint32_t row_of_gid(struct kpid_gather *g, uint32_t gid)
 {
@@ -122,17 +104,9 @@ static uint32_t row_of_gid(struct kpid_gather *g, uint32_t gid)
 
     if (g->row_of_gid[gid])
         return g->row_of_gid[gid] - 1;
-    uint32_t row;
-    if (gid == KPID_GID_OTHER) {
-        for (row = 0; row < g->n; row++)
-            if (!g->rows[row].name)
-                break;
-        if (row == g->n)
-            row = row_add(g, NULL, 0, g->grouping != 0, 0);
-        g->saw_other = true;
-    } else {
-        row = row_of_name(g, &groups->at[gid]);
-    }
+    const struct kpid_group *group = &groups->at[gid];
+    uint32_t row = gid == KPID_GID_OTHER ? gather_row(g, NULL, 0, 0)
+                                         : gather_row(g, group->name, group->name_len, group->hash);
     g->row_of_gid[gid] = row + 1;
     return row;
 }
@@ -247,29 +221,45 @@ static void age_row(void *ctx, uint32_t gid, size_t track, int64_t age_ms)
     g->agg->add(g->cells + row * g->cell_bytes, &sample, g->param);
 }
 
-static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t measure_index, int64_t start_ms,
-                         int64_t boundary_ms, uint32_t *reasons)
+size_t gather_place(const struct kpid_measure *def, uint16_t grouping)
 {
-    struct kpid_measure_state *m = &shard->measures[measure_index];
-    size_t place = 0, n_gids = shard->groups[g->grouping].n + 1;
+    size_t place = 0;
 
-    while (place < m->def->n_groupings && m->def->groupings[place] != g->grouping)
+    while (place < def->n_groupings && def->groupings[place] != grouping)
         place++;
-    if (place == m->def->n_groupings)
-        return;
-    if (m->keys) {
-        kpid_shard_elapse(shard, boundary_ms);
-        kpid_keys_settle(shard, (uint32_t)measure_index);
-    }
+    return place;
+}
+
+bool gather_panes(struct kpid_gather *g, struct kpid_shard *shard, size_t measure_index, size_t place,
+                  int64_t start_ms, int64_t end_ms, size_t *ret_rung)
+{
+    const struct kpid_measure_state *m = &shard->measures[measure_index];
+    size_t n_gids = shard->groups[g->grouping].n + 1, rung = choose_rung(m, start_ms, end_ms);
+
     g->shard = shard;
     if (n_gids > g->cap_gids) {
         g->cap_gids = n_gids * 2;
         g->row_of_gid = kpid_realloc(g->row_of_gid, g->cap_gids * sizeof(*g->row_of_gid));
     }
     memset(g->row_of_gid, 0, n_gids * sizeof(*g->row_of_gid));
-    size_t rung = choose_rung(m, start_ms, boundary_ms);
     g->levels_only = false;
-    kpid_ladder_collect(m, place, rung, start_ms, boundary_ms, visit, g);
+    kpid_ladder_collect(m, place, rung, start_ms, end_ms, visit, g);
+    *ret_rung = rung;
+    return m->def->rungs[rung].kind == KPID_RUNG_ALL || start_ms >= m->marks[rung].floor_ms;
+}
+
+/* What a window of one shard has beside its panes, and the panes too unless they are there. */
+static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t measure_index, int64_t start_ms,
+                         int64_t boundary_ms, bool filled, uint32_t *reasons)
+{
+    struct kpid_measure_state *m = &shard->measures[measure_index];
+    size_t place = gather_place(m->def, g->grouping), rung;
+
+    if (place == m->def->n_groupings)
+        return;
+    gather_panes(g, shard, measure_index, place, filled ? boundary_ms : start_ms, boundary_ms, &rung);
+    if (filled)
+        rung = choose_rung(m, start_ms, boundary_ms);
     if (g->agg->levels) {
         g->levels_only = true;
         kpid_ladder_collect_before(m, place, choose_level_rung(m, place, rung, boundary_ms), boundary_ms, visit, g);
@@ -362,16 +352,9 @@ static void unpack_names(struct kpid_gather *g, size_t n_values)
     }
 }
 
-size_t kpid_gather_window(struct kpid_gather *g, struct kpid_shard *const *shards, size_t n_shards,
-                          size_t measure_index, uint16_t grouping, int64_t start_ms, int64_t boundary_ms,
-                          const struct kpid_gather_row **ret_rows, uint32_t *ret_reasons)
+void gather_restart(struct kpid_gather *g, const struct kpid_measure *def, uint16_t grouping)
 {
-    *ret_reasons = 0;
-    *ret_rows = NULL;
     gather_clear(g);
-    if (!n_shards)
-        return 0;
-    const struct kpid_measure *def = shards[0]->measures[measure_index].def;
     g->agg = def->agg;
     g->param = &def->param;
     g->cell_bytes = def->agg->cell_bytes;
@@ -384,8 +367,28 @@ size_t kpid_gather_window(struct kpid_gather *g, struct kpid_shard *const *shard
     }
     if (grouping == 0)
         row_add(g, NULL, 0, false, 0);
+}
+
+size_t kpid_gather_window(struct kpid_gather *g, struct kpid_shard *const *shards, size_t n_shards,
+                          size_t measure_index, uint16_t grouping, int64_t start_ms, int64_t boundary_ms,
+                          const struct kpid_gather_row **ret_rows, uint32_t *ret_reasons)
+{
+    *ret_reasons = 0;
+    *ret_rows = NULL;
+    gather_clear(g);
+    if (!n_shards)
+        return 0;
     for (size_t s = 0; s < n_shards; s++)
-        gather_shard(g, shards[s], measure_index, start_ms, boundary_ms, ret_reasons);
+        if (shards[s]->measures[measure_index].keys) {
+            kpid_shard_elapse(shards[s], boundary_ms);
+            kpid_keys_settle(shards[s], (uint32_t)measure_index);
+        }
+    gather_restart(g, shards[0]->measures[measure_index].def, grouping);
+    bool filled = gather_series_fill(g, shards, n_shards, measure_index, start_ms, boundary_ms);
+    if (!filled)
+        gather_restart(g, shards[0]->measures[measure_index].def, grouping);
+    for (size_t s = 0; s < n_shards; s++)
+        gather_shard(g, shards[s], measure_index, start_ms, boundary_ms, filled, ret_reasons);
     size_t n_values = shards[0]->plan->groupings[grouping].n;
     unpack_names(g, n_values);
     if (g->n > g->cap_out) {

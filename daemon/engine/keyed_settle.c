@@ -63,6 +63,7 @@ void kpid_keys_settle(struct kpid_shard *shard, uint32_t measure)
     if (!keys->stale)
         return;
     keys->stale = false;
+    shard->measures[measure].epoch++;
     if (!narrow_cells(shard, measure))
         return;
     for (uint32_t i = 0; i < keys->n_entries; i++) {

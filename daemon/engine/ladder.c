@@ -190,6 +190,7 @@ bool kpid_ladder_add(struct kpid_shard *shard, uint32_t measure, uint32_t groupi
     bool taken = false;
 
     m->version++;
+    m->epoch += ts_ms < m->gathered_ms;
     if (ts_ms >= m->marks[0].floor_ms) {
         struct kpid_pane_list *list = &m->lists[base];
         struct kpid_pane *pane = NULL;

@@ -175,6 +175,14 @@ struct kpid_gather_row {
 size_t kpid_gather_window(struct kpid_gather *gather, struct kpid_shard *const *shards, size_t n_shards,
                           size_t measure_index, uint16_t grouping, int64_t start_ms, int64_t boundary_ms,
                           const struct kpid_gather_row **ret_rows, uint32_t *ret_reasons);
+/*
+ * Says that the next kpid_gather_window of this gather is one of a series: boundaries step_ms apart up to until_ms, of
+ * windows of length_ms (KPID_FOREVER: all begin at the same instant), and no event is taken between them. Then a window
+ * costs what is new in it, not all its panes; its rows are the same bit for bit. What is kept for that, a few MiB at the
+ * most, goes with _forget, which must be called before shards are changed otherwise than by the passing of time.
+ */
+void kpid_gather_series(struct kpid_gather *gather, int64_t step_ms, int64_t length_ms, int64_t until_ms);
+void kpid_gather_forget(struct kpid_gather *gather);
 /* Groups that the shards still know, that were silent for group_ttl at the boundary and have no row in the last
  * kpid_gather_window of this gather: their packed values (length-prefixed, pack.h) and hash. One that lies in several
  * shards comes as often. */
