@@ -63,7 +63,7 @@ static void compare_all(struct pair *pair, int64_t step_ms, int64_t length_ms, i
     for (size_t measure = 0; measure < MEASURES; measure++)
         for (uint16_t grouping = 0; grouping < GROUPINGS; grouping++)
             for (int64_t at_ms = from_ms + step_ms; at_ms <= to_ms; at_ms += step_ms) {
-                if (rig_draw(&pair->alone, 8) == 0)
+                if (rig_draw(&pair->alone, 4) != 0)
                     continue;
                 kpid_gather_series(pair->series.gather, step_ms, length_ms, to_ms);
                 compare(pair, measure, grouping, length_ms == KPID_FOREVER ? T0 : at_ms - length_ms, at_ms);
@@ -74,7 +74,7 @@ static void run(unsigned channels, unsigned events_a_minute)
 {
     struct pair pair = {rig_new(config), rig_new(config)};
     int64_t final_ms = T0;
-    for (int64_t minute = 0; minute < 100; minute += 20) {
+    for (int64_t minute = 0; minute < 80; minute += 20) {
         for (unsigned i = 0; i < 20 * events_a_minute; i++) {
             int64_t ts_ms = T0 + minute * MINUTE + i * 20 * MINUTE / (20 * events_a_minute);
             int64_t back_ms = rig_draw(&pair.alone, 20) == 0 ? 15 * MINUTE : 9 * SECOND;
