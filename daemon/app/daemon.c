@@ -84,6 +84,7 @@ static void after_taking(struct daemon *d, uint64_t taken_before)
         if (!d->sources[s].was_read)
             continue;
         d->sources[s].was_read = false;
+        d->sources[s].moved_ms = kpid_now_mono();
         kpid_time_of_source(d, s);
         if (d->model->sources[s].max_skew_ms != KPID_FOREVER)
             kpid_hold_skew(d, s);
@@ -283,6 +284,7 @@ bool kpid_daemon_open(struct daemon *d)
     for (size_t s = 0; s < model->n_sources; s++) {
         d->sources[s].decoder = kpid_decoder_new(&model->sources[s]);
         kpid_watermark_init(&d->sources[s].watermark);
+        d->sources[s].moved_ms = kpid_now_mono();
         d->sources[s].released_at_cut_ms = KPID_NEVER;
     }
     if (!open_redis(d, &error))

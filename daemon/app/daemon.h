@@ -80,6 +80,8 @@ struct source_state {
     struct kpid_decoder *decoder;
     struct kpid_watermark watermark;
     bool was_read;             /* records were taken in this turn */
+    int64_t moved_ms;          /* monotonic: when records were last taken, or there was no lag */
+    bool stale;
     struct kpid_shard **active; /* of this tick */
     const bool **idle;         /* of each of them */
     size_t n_active;

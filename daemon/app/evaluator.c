@@ -156,13 +156,22 @@ static int64_t newest_of(const struct kpid_evaluator *ev, uint32_t k)
     return watermark == KPID_NEVER ? KPID_NEVER : watermark + lag;
 }
 
+static bool is_stale(const struct kpid_evaluator *ev, uint32_t k)
+{
+    for (size_t i = 0; i < ev->model->kpis[k].n_sources; i++)
+        if (ev->sources[ev->model->kpis[k].sources[i]].stale)
+            return true;
+    return false;
+}
+
 static void provisional(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[k];
     const struct kpid_window *window = &kpi->windows[w];
     struct progress *progress = &ev->kpis[k].progress[w];
     int64_t newest = newest_of(ev, k);
-    struct occasion o = { .kpi = k, .window = w, .places = KPID_PLACE_NEWEST };
+    struct occasion o = { .kpi = k, .window = w, .places = KPID_PLACE_NEWEST,
+                          .stale = is_stale(ev, k) };
 
     if (newest == KPID_NEVER)
         return;
@@ -185,10 +194,11 @@ static void provisional(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
     }
     uint64_t version = version_of(ev, k);
     if (o.boundary_ms < progress->newest_ms || (progress->final_ms != KPID_NEVER && o.boundary_ms <= progress->final_ms) ||
-        (o.boundary_ms == progress->newest_ms && version == progress->version))
+        (o.boundary_ms == progress->newest_ms && version == progress->version && o.stale == progress->stale))
         return;
     progress->newest_ms = o.boundary_ms;
     progress->version = version;
+    progress->stale = o.stale;
     kpid_occasion_run(ev, &o);
 }
 

@@ -19,6 +19,7 @@ struct progress {
     uint64_t version;      /* of its measures, when the newest was worked out */
     uint64_t groups;       /* rows of the last evaluation */
     bool touched;          /* something was published this round */
+    bool stale;            /* the newest was told to be */
     bool swept;            /* stored states of groups that are gone were looked for */
     struct gone gone;
 };
@@ -95,7 +96,7 @@ struct kpid_evaluator {
 struct occasion {
     uint32_t kpi, window;
     int64_t start_ms, end_ms, boundary_ms;
-    bool final;
+    bool final, stale;
     uint32_t revision;
     bool judge;            /* alerts are judged, from boundary_ms to last_ms in steps */
     int64_t last_ms, step_ms;

@@ -114,6 +114,8 @@ static void finish(struct kpid_evaluator *ev, const struct occasion *o, const ch
     snapshot.other = other;
     snapshot.ranks = plan->ranks;
     snapshot.n_ranks = plan->n_ranks;
+    if (o->stale && snapshot.quality == KPID_QUALITY_PROVISIONAL)
+        snapshot.quality = KPID_QUALITY_STALE;
     ev->stats.evaluations++;
     plan->progress[o->window].groups++;
     if (o->visit) {

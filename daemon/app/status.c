@@ -79,6 +79,9 @@ static void source_metrics(const struct daemon *d, struct kpid_buf *body)
         if (d->sources[s].watermark.publish_ms != KPID_NEVER)
             kpid_metric_sample(body, "kpid_watermark_seconds", (double)d->sources[s].watermark.publish_ms / 1000, "source",
                                d->model->sources[s].name, NULL);
+    kpid_metric_family(body, "kpid_stale", "gauge", "Whether the source has lag and stands, or is older than max_age.");
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        kpid_metric_sample(body, "kpid_stale", d->sources[s].stale, "source", d->model->sources[s].name, NULL);
     kpid_metric_family(body, "kpid_consumer_lag_records", "gauge", "Records between what was read and the log's end.");
     for (uint32_t s = 0; s < d->model->n_sources; s++)
         for (int32_t p = 0; p < d->sources[s].n_partitions; p++)

@@ -53,6 +53,38 @@ static void survey(struct daemon *d, uint32_t s, int64_t now_ms, bool *ret_end)
         *ret_end = false;
 }
 
+/* Records that the source has not read; 0 also while nobody knows. */
+static int64_t lag_of(const struct daemon *d, uint32_t s, int64_t now_ms)
+{
+    int64_t lag = 0;
+    struct kpid_consumer_status status;
+
+    for (int32_t p = 0; p < d->sources[s].n_partitions; p++)
+        for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++)
+            if (kpid_consumer_status(d->consumer, s, t, p, now_ms, &status) && status.lag > 0)
+                lag += status.lag;
+    return lag;
+}
+
+/* Nothing moves although there is something to read, or what is read is old. */
+static void judge_stale(struct daemon *d, uint32_t s, int64_t now_ms, int64_t wall_ms)
+{
+    struct source_state *source = &d->sources[s];
+    const struct kpid_source *def = &d->model->sources[s];
+    bool was = source->stale;
+
+    if (!lag_of(d, s, now_ms))
+        source->moved_ms = now_ms;
+    bool stands = now_ms - source->moved_ms >= def->stale_after_ms;
+    bool old = source->watermark.publish_ms != KPID_NEVER && source->watermark.publish_ms < wall_ms - def->max_age_ms;
+    source->stale = stands || old;
+    if (source->stale && !was)
+        kpid_log(d, KPID_LOG_WARNING, "source %s is stale: %s", def->name,
+                 stands ? "it has lag and nothing is read" : "its watermark is older than max_age");
+    else if (!source->stale && was)
+        kpid_log(d, KPID_LOG_NOTICE, "source %s is up to date again", def->name);
+}
+
 void kpid_time_update(struct daemon *d)
 {
     int64_t now = kpid_now_mono();
@@ -68,10 +100,13 @@ void kpid_time_update(struct daemon *d)
                                             .wall_ms = events ? KPID_NEVER : kpid_now_wall() };
         kpid_watermark_move(&source->watermark, &d->model->sources[s], &view, events);
         everywhere = everywhere && end;
+        if (!events)
+            judge_stale(d, s, now, view.wall_ms);
         d->views[s] = (struct kpid_evaluator_source){ .shards = source->active, .n_shards = source->n_active,
                                                       .n_partitions = (size_t)source->n_partitions,
                                                       .publish_ms = source->watermark.publish_ms,
-                                                      .released_ms = source->watermark.released_ms };
+                                                      .released_ms = source->watermark.released_ms,
+                                                      .stale = source->stale };
     }
     d->end_of_input = events && everywhere;
 }

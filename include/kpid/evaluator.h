@@ -32,6 +32,7 @@ struct kpid_evaluator_source {
     int64_t publish_ms;          /* watermark by which boundaries become final, KPID_NEVER: none */
     int64_t released_ms;         /* watermark by which panes are merged and released, KPID_NEVER: none */
     uint32_t reasons;            /* KPID_QR bits that hold for the whole source */
+    bool stale;                  /* (live) nothing moves: marks the newest snapshots, never a final */
 };
 
 /* Borrows model and sink. Returns, free with _free. */
