@@ -55,6 +55,8 @@ static void agreed(struct slot_owner *slot)
         kpid_log(d, KPID_LOG_WARNING, "shard %s/%d is counted again from offset %" PRId64,
                  d->model->sources[slot->source].name, slot->partition, kpid_shard_next_offset(slot->shard, 0));
     }
+    kpid_log(d, KPID_LOG_INFO, "shard %s/%d restored, next offset %" PRId64, d->model->sources[slot->source].name,
+             slot->partition, kpid_shard_next_offset(slot->shard, 0));
     slot->lost = slot->anew = slot->keep = false;
     slot->retry_after_ms = 0;
     kpid_owner_start(slot);

@@ -116,10 +116,7 @@ static void loaded(void *ctx, enum kpid_store_status status, const void *meta, s
     if (status == KPID_STORE_DAMAGED)
         kpid_log(d, KPID_LOG_ERROR, "shard %s/%d: its state in Redis is lost (%s%s); rebuilding from Kafka", name,
                  slot->partition, kpid_store_error(slot->store), why);
-    else if (slot->restored)
-        kpid_log(d, KPID_LOG_INFO, "shard %s/%d restored, next offset %lld", name, slot->partition,
-                 (long long)kpid_shard_next_offset(slot->shard, 0));
-    else
+    else if (!slot->restored)
         kpid_log(d, KPID_LOG_INFO, "shard %s/%d has no state yet", name, slot->partition);
     if (kpid_store_reset(slot->store) == KPID_STORE_RESET_REBUILD)
         kpid_owner_anew(slot);
