@@ -41,6 +41,7 @@ static void plan_kpi(struct kpid_evaluator *ev, uint32_t k)
     plan->parts = kpid_zalloc(kpi->n_parts + 1, sizeof(*plan->parts));
     if (kpi->n_formula == 1 && ev->model->measures[kpi->refs[0].measure].agg->ranks)
         plan->ranks = kpid_zalloc(KPID_TOP_MAX, sizeof(*plan->ranks));
+    plan->cells = kpid_zalloc(n + 1, sizeof(void *));
     plan->progress = kpid_zalloc(kpi->n_windows, sizeof(*plan->progress));
     for (size_t w = 0; w < kpi->n_windows; w++)
         plan->progress[w] = (struct progress){ .final_ms = KPID_NEVER, .told_ms = KPID_NEVER,
@@ -98,6 +99,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
         free(ev->kpis[k].readings);
         free(ev->kpis[k].parts);
         free(ev->kpis[k].ranks);
+        free(ev->kpis[k].cells);
         for (size_t w = 0; w < ev->model->kpis[k].n_windows; w++)
             free(ev->kpis[k].progress[w].gone.at);
         free(ev->kpis[k].names_groups);

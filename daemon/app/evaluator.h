@@ -55,6 +55,7 @@ struct kpi_plan {
     struct kpid_number *parts;
     struct kpid_rank *ranks; /* of the group at work; NULL: the KPI is no list of keys */
     size_t n_ranks;
+    const void **cells;    /* n_refs: of the group at work */
 };
 
 struct reader_rows {

@@ -66,8 +66,16 @@ static void put_meta(void *ctx, uint32_t kpi, uint32_t window, int64_t watermark
     kpid_round_meta(d->publisher, kpi, window, kpid_now_wall(), watermark_ms, lag_now(d));
 }
 
-static const struct kpid_sink sink = { put_snapshot, put_transition, put_state,   delete_state,
-                                       put_final,    delete_group,   put_meta };
+static void put_sketch(void *ctx, uint32_t kpi, const struct kpid_sketch *sketch, const struct kpid_snapshot *snapshot,
+                       const void *cell)
+{
+    struct daemon *d = ctx;
+    kpid_round_sketch(d->publisher, kpi, sketch, snapshot, cell);
+}
+
+static const struct kpid_sink sink = { .snapshot = put_snapshot, .transition = put_transition, .state = put_state,
+                                       .state_delete = delete_state, .final = put_final, .group_delete = delete_group,
+                                       .sketch = put_sketch, .meta = put_meta };
 
 /* ---- ownership of {alert} ---- */
 

@@ -40,6 +40,7 @@ static void root_load(struct kpid_loader *loader)
     kpid_calendars_load(loader, kpid_yaml_get(root, "calendars"));
     kpid_measures_load(loader, kpid_yaml_get(root, "measures"));
     kpid_kpis_load(loader, kpid_yaml_get(root, "kpis"));
+    kpid_sketches_load(loader, kpid_yaml_get(root, "measures"));
     if (loader->faults.n_errors + loader->n_other_faults > 0)
         return;
     usage_check(loader, kpid_yaml_get(root, "measures"));

@@ -65,6 +65,8 @@ void kpid_settings_load(struct kpid_loader *loader, struct kpid_yaml *root);
 void kpid_sources_load(struct kpid_loader *loader, struct kpid_yaml *map);
 void kpid_measures_load(struct kpid_loader *loader, struct kpid_yaml *map);
 void kpid_kpis_load(struct kpid_loader *loader, struct kpid_yaml *map);
+/* `hll:` of the measures: which windows of which KPIs publish sketches. After the KPIs. */
+void kpid_sketches_load(struct kpid_loader *loader, struct kpid_yaml *measures);
 void kpid_model_plan(struct kpid_loader *loader);
 void kpid_model_hash(struct kpid_model *model);
 

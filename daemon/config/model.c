@@ -109,6 +109,7 @@ static void kpi_release(struct kpid_kpi *kpi)
     for (size_t i = 0; i < kpi->n_windows; i++)
         free(kpi->windows[i].name);
     free(kpi->windows);
+    free(kpi->sketches);
     for (size_t i = 0; i < kpi->n_rules; i++) {
         free(kpi->rules[i].name);
         free(kpi->rules[i].while_firing);

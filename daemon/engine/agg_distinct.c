@@ -36,6 +36,11 @@ static bool distinct_unpack(void *cell, struct kpid_unpack *in)
     return kpid_hll_unpack(cell, in);
 }
 
+static void distinct_redis(const void *cell, struct kpid_buf *out)
+{
+    kpid_hll_redis(cell, out);
+}
+
 static int distinct_part(const char *name, size_t len)
 {
     return kpid_part_find(parts, false, name, len);
@@ -74,4 +79,5 @@ const struct kpid_agg kpid_agg_distinct = {
     .figure = distinct_figure,
     .read = distinct_read,
     .samples = distinct_samples,
+    .redis = distinct_redis,
 };

@@ -295,3 +295,19 @@ bool kpid_hll_unpack(struct kpid_hll *ret, struct kpid_unpack *in)
     *ret = hll;
     return true;
 }
+
+void kpid_hll_redis(const struct kpid_hll *hll, struct kpid_buf *out)
+{
+    static const char header[8] = "HYLL"; /* encoding 0: dense; three bytes not used */
+    struct kpid_hll dense = {0};
+    uint64_t figure = kpid_hll_estimate(hll);
+    kpid_buf_add(out, header, sizeof header);
+    for (unsigned i = 0; i < 8; i++)
+        kpid_buf_add_char(out, (char)(figure >> 8 * i & 0xff));
+    if (!hll->registers) {
+        dense.registers = kpid_zalloc(1, REGISTER_BYTES);
+        kpid_hll_merge(&dense, hll);
+    }
+    kpid_buf_add(out, hll->registers ? hll->registers : dense.registers, REGISTER_BYTES);
+    kpid_hll_release(&dense);
+}

@@ -88,11 +88,24 @@ static bool cursor_settle(struct kpid_publisher *publisher, struct kpid_round *r
     return false;
 }
 
+static struct kpid_batch *batch_keep(struct kpid_round *round, struct kpid_batch *batch)
+{
+    if (round->n_batches == round->cap_batches) {
+        round->cap_batches = round->cap_batches ? round->cap_batches * 2 : 64;
+        round->batches = kpid_realloc(round->batches, round->cap_batches * sizeof(struct kpid_batch *));
+    }
+    round->batches[round->n_batches++] = batch;
+    return batch;
+}
+
 struct kpid_batch *kpid_round_cut(struct kpid_publisher *publisher, struct kpid_round *round)
 {
+    struct kpid_batch *batch = kpid_values_cut(publisher, round);
+    if (batch)
+        return batch_keep(round, batch);
     if (!cursor_settle(publisher, round))
         return NULL;
-    struct kpid_batch *batch = kpid_zalloc(1, sizeof *batch);
+    batch = kpid_zalloc(1, sizeof *batch);
     batch->publisher = publisher;
     batch->slot = round->touched[round->at_slot];
     batch->windows = round->at_windows;
@@ -108,12 +121,7 @@ struct kpid_batch *kpid_round_cut(struct kpid_publisher *publisher, struct kpid_
         batch->n++;
         round->at_entry++;
     }
-    if (round->n_batches == round->cap_batches) {
-        round->cap_batches = round->cap_batches ? round->cap_batches * 2 : 64;
-        round->batches = kpid_realloc(round->batches, round->cap_batches * sizeof(struct kpid_batch *));
-    }
-    round->batches[round->n_batches++] = batch;
-    return batch;
+    return batch_keep(round, batch);
 }
 
 const struct kpid_entry *kpid_batch_entries(const struct kpid_round *round, const struct kpid_batch *batch)

@@ -63,6 +63,14 @@ void kpid_part_add_win_key(struct kpid_publisher *publisher, const char *tag, in
     part_push_scratch(publisher, at);
 }
 
+void kpid_part_add_value_key(struct kpid_publisher *publisher, const char *tag, size_t tag_len, const char *rest,
+                             size_t rest_len)
+{
+    size_t at = publisher->scratch.len;
+    kpid_buf_printf(&publisher->scratch, "%s:hll:{%.*s}%.*s", publisher->prefix, (int)tag_len, tag, (int)rest_len, rest);
+    part_push_scratch(publisher, at);
+}
+
 static const struct kpid_bulk *parts_resolve(struct kpid_publisher *publisher)
 {
     if (publisher->cap_bulks < publisher->cap_parts) {

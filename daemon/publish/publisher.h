@@ -44,6 +44,12 @@ struct kpid_entry {
     struct kpid_piece field, json;
 };
 
+/* A value for Redis' own commands. */
+struct kpid_value_op {
+    struct kpid_piece tag, rest, bytes; /* of the key: "<measure>", ":<window>:<start>[:<group>]" */
+    int64_t ttl_ms;                     /* 0: none */
+};
+
 struct kpid_list {
     struct kpid_entry *entries;
     size_t n, cap;
@@ -62,7 +68,7 @@ struct kpid_slot {
 struct kpid_batch {
     struct kpid_publisher *publisher;
     uint32_t slot;
-    bool windows, acknowledged;
+    bool values, windows, acknowledged; /* values: of the round's, the others are of a slot's list */
     size_t first, n, bytes; /* entries of the slot's list; bytes of the command, roughly */
     uint64_t tick;
 };
@@ -73,6 +79,8 @@ struct kpid_round {
     size_t n_transitions, cap_transitions, n_ops, cap_ops;
     struct kpid_list *snaps, *windows; /* per slot */
     size_t n_lists;
+    struct kpid_value_op *values; /* one measure's stand together */
+    size_t n_values, cap_values;
     uint32_t *touched; /* slots with entries, in the order of their first one */
     size_t n_touched, cap_touched;
     uint32_t n_entries;
@@ -82,6 +90,7 @@ struct kpid_round {
     size_t n_batches, cap_batches, n_acknowledged;
     size_t at_slot, at_entry; /* cursor: where the next batch begins */
     bool at_windows;
+    size_t at_value;
 };
 
 /* An alert that the receiver has not confirmed. */
@@ -162,6 +171,9 @@ void kpid_part_add_alert_key(struct kpid_publisher *publisher, const char *name)
 /* "<prefix>:<kind>:{<tag>}", and with a start ":<start>" behind it */
 void kpid_part_add_slot_key(struct kpid_publisher *publisher, const char *kind, const char *tag);
 void kpid_part_add_win_key(struct kpid_publisher *publisher, const char *tag, int64_t start_ms);
+/* "<prefix>:hll:{<tag>}<rest>" */
+void kpid_part_add_value_key(struct kpid_publisher *publisher, const char *tag, size_t tag_len, const char *rest,
+                             size_t rest_len);
 /* Sends what was collected as a command, or as the keys (the first n_keys) and arguments of a script. Nothing
  * is collected any more after it. done NULL: the reply is not looked at. */
 void kpid_parts_send(struct kpid_publisher *publisher, kpid_redis_done *done, void *ctx);
@@ -181,6 +193,10 @@ struct kpid_batch *kpid_round_cut(struct kpid_publisher *publisher, struct kpid_
 const struct kpid_entry *kpid_batch_entries(const struct kpid_round *round, const struct kpid_batch *batch);
 void kpid_batch_send(struct kpid_publisher *publisher, const struct kpid_batch *batch, kpid_redis_done *done,
                      void *ctx);
+/* value.c: the same for batches of values; NULL: there is none left. */
+struct kpid_batch *kpid_values_cut(struct kpid_publisher *publisher, struct kpid_round *round);
+void kpid_values_send(struct kpid_publisher *publisher, const struct kpid_batch *batch, kpid_redis_done *done,
+                      void *ctx);
 void kpid_batch_prune(struct kpid_publisher *publisher, const struct kpid_batch *batch,
                       const struct kpid_reply *reply);
 void kpid_batch_produce(struct kpid_publisher *publisher, const struct kpid_batch *batch);

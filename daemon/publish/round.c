@@ -18,7 +18,7 @@ void kpid_round_clear(struct kpid_round *round)
     if (round->bytes.cap > KEPT_BYTES)
         kpid_buf_release(&round->bytes);
     kpid_buf_clear(&round->bytes);
-    round->n_transitions = round->n_ops = 0;
+    round->n_transitions = round->n_ops = round->n_values = round->at_value = 0;
     for (size_t i = 0; i < round->n_touched; i++) {
         round->snaps[round->touched[i]].n = 0;
         round->windows[round->touched[i]].n = 0;
@@ -46,13 +46,14 @@ void kpid_round_release(struct kpid_round *round)
     free(round->transitions);
     free(round->ops);
     free(round->touched);
+    free(round->values);
     free(round->batches);
     *round = (struct kpid_round){0};
 }
 
 bool kpid_round_empty(const struct kpid_round *round)
 {
-    return round->n_transitions == 0 && round->n_ops == 0 && round->n_touched == 0;
+    return round->n_transitions == 0 && round->n_ops == 0 && round->n_touched == 0 && round->n_values == 0;
 }
 
 /* Room for one more in a growing array of items of `size`. */

@@ -112,6 +112,24 @@ static const char index_text[] =
     "end\n"
     "return 1\n";
 
+/* KEYS writer, value ...; ARGV term, tick, ttl of the writer, then for each value: ttl, bytes.
+ * -> {0, term:tick found} or {1}. */
+static const char values_text[] =
+    "local term, tick = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
+    "local found = redis.call('GET', KEYS[1])\n"
+    "if found then\n"
+    "  local t, k = string.match(found, '^(%d+):(%d+)$')\n"
+    "  t, k = tonumber(t or '0'), tonumber(k or '0')\n"
+    "  if term < t or (term == t and tick <= k) then return {0, found} end\n"
+    "end\n"
+    "for k = 2, #KEYS do\n"
+    "  local ttl, bytes = ARGV[2 * k], ARGV[2 * k + 1]\n"
+    "  if ttl == '0' then redis.call('SET', KEYS[k], bytes) else redis.call('SET', KEYS[k], bytes, 'PX', ttl) end\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2])\n"
+    "if ARGV[3] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end\n"
+    "return {1}\n";
+
 /* clang-format on */
 
 const char *kpid_script_text(enum kpid_script_name name)
@@ -123,6 +141,7 @@ const char *kpid_script_text(enum kpid_script_name name)
     case KPID_SCRIPT_PRUNE: return prune_text;
     case KPID_SCRIPT_CONFIRM: return confirm_text;
     case KPID_SCRIPT_INDEX: return index_text;
+    case KPID_SCRIPT_VALUES: return values_text;
     case KPID_SCRIPT_N: break;
     }
     return "";

@@ -10,6 +10,7 @@ enum kpid_script_name {
     KPID_SCRIPT_PRUNE,
     KPID_SCRIPT_CONFIRM,
     KPID_SCRIPT_INDEX,
+    KPID_SCRIPT_VALUES,
     KPID_SCRIPT_N
 };
 

@@ -195,10 +195,11 @@ static void on_batch(void *ctx, const struct kpid_reply *reply)
                        memcmp(reply->items[1].str, own, (size_t)len) == 0;
         batch->acknowledged = true;
         publisher->kept.n_acknowledged++;
-        if (accepted)
+        if (accepted && !batch->values)
             kpid_batch_prune(publisher, batch, reply);
         if (accepted || arrived) {
-            kpid_batch_produce(publisher, batch);
+            if (!batch->values)
+                kpid_batch_produce(publisher, batch);
         } else {
             publisher->stats.refused++;
             publisher->refused = true;
@@ -211,7 +212,10 @@ static void batch_send(struct kpid_publisher *publisher, struct kpid_batch *batc
 {
     publisher->n_flight++;
     publisher->flight_bytes += batch->bytes;
-    kpid_batch_send(publisher, batch, on_batch, batch);
+    if (batch->values)
+        kpid_values_send(publisher, batch, on_batch, batch);
+    else
+        kpid_batch_send(publisher, batch, on_batch, batch);
 }
 
 /* The next batch that is to be sent: one that was left over, else a new one. */

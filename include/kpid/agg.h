@@ -112,6 +112,8 @@ struct kpid_agg {
     double (*part_variance)(const void *cell, int part, const struct kpid_agg_param *param);
     /* Parts published in a snapshot of a KPI that is this measure alone; NULL-terminated, NULL = none. */
     const char *const *published;
+    /* Appends the cell as a value that Redis' own commands take; NULL: there are none for it. */
+    void (*redis)(const void *cell, struct kpid_buf *out);
     /* A list beside the parts, heaviest first: writes up to param->top_k lines; returns their number. NULL: none. */
     size_t (*ranks)(const void *cell, const struct kpid_agg_param *param, struct kpid_rank *ret);
 };

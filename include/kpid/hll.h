@@ -33,4 +33,8 @@ size_t kpid_hll_bytes(const struct kpid_hll *hll); /* heap bytes held */
 void kpid_hll_pack(const struct kpid_hll *hll, struct kpid_buf *out); /* canonical: equal sets give equal bytes */
 bool kpid_hll_unpack(struct kpid_hll *ret, struct kpid_unpack *in) KPID_MUST_CHECK;
 
+/* Appends the sketch as a value of Redis: header "HYLL", dense, and the registers. The header's cached cardinality is
+ * our own figure, which PFCOUNT of this one key gives as it is; PFMERGE works with the registers. */
+void kpid_hll_redis(const struct kpid_hll *hll, struct kpid_buf *out);
+
 #endif

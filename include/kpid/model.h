@@ -236,6 +236,12 @@ struct kpid_rule {
     uint64_t hash;
 };
 
+/* A sketch that is published as a value of Redis beside a window of a KPI: of the ref's measure. */
+struct kpid_sketch {
+    uint16_t window, ref;
+    bool groups;                 /* of the KPI's groups too, at most history_groups */
+};
+
 struct kpid_kpi {
     char *name, *title_en, *title_zh, *owner, *dimension, *unit_text, *formula_text;
     uint8_t unit, direction;
@@ -256,6 +262,8 @@ struct kpid_kpi {
     struct kpid_rule *rules;
     size_t n_rules;
     uint32_t history_groups;
+    struct kpid_sketch *sketches;
+    size_t n_sketches;
     int64_t judge_every_ms;      /* open calendar windows and `all` are judged at its multiples: slide of the shortest
                                     rolling window, else 60,000; coarser where calendar windows look back */
     bool judge_open;             /* its formula is a ratio, mean, quantile or instant */

@@ -62,6 +62,9 @@ enum kpid_place {
 };
 void kpid_round_snapshot(struct kpid_publisher *publisher, const struct kpid_snapshot *snapshot, int64_t as_of_ms,
                          int64_t lag, unsigned places);
+/* kpi:hll of a window: `cell` is of the sketch's measure, read where the snapshot was. Kept as long as kpi:win. */
+void kpid_round_sketch(struct kpid_publisher *publisher, uint32_t kpi, const struct kpid_sketch *sketch,
+                       const struct kpid_snapshot *snapshot, const void *cell);
 /* @meta of a snapshot hash. */
 void kpid_round_meta(struct kpid_publisher *publisher, uint32_t kpi, uint32_t window, int64_t as_of_ms,
                      int64_t watermark_ms, int64_t lag);

@@ -128,6 +128,23 @@ Test(config_fault, formulas)
     kit_faults(BEFORE, cases);
 }
 
+Test(config_fault, sketches)
+{
+    static const struct fault_case cases[] = {
+        {"measures: { n: { from: users, count: , hll: true } }\nkpis: { k: { formula: n, windows: [5m] } }\n", 1, 45,
+         "`count` is no sketch that Redis knows", "remove `hll:`"},
+        {"measures: { n: { from: users, distinct: a, hll: [day] } }\nkpis: { k: { formula: n, windows: [5m] } }\n", 1, 50,
+         "no KPI reads measure `n` in a window `day`", "name a rolling or calendar window"},
+        {"measures: { n: { from: users, distinct: a, hll: all } }\nkpis: { k: { formula: n, windows: [all] } }\n", 1, 49,
+         "no KPI reads measure `n` in a window `all`", "rolling or calendar"},
+        {"measures: { n: { from: users, distinct: a, hll: { group: true } } }\nkpis: { k: { formula: n, windows: [5m] } }\n",
+         1, 51, "unknown key `group`", "did you mean `groups`?"},
+        {"measures: { n: { from: users, distinct: a, hll: { groups: 5 } } }\nkpis: { k: { formula: n, windows: [5m] } }\n", 1,
+         59, "groups can't be `5`", "true, false"},
+    };
+    kit_faults(KIT_SOURCES, cases);
+}
+
 /* Each kind of window moves by its own steps. */
 Test(config_fault, windows_that_look_back)
 {

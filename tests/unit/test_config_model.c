@@ -199,6 +199,29 @@ Test(config_model, top)
     kpid_model_free(model);
 }
 
+/* Sketches go with the first KPI that reads the measure in the window; never with one that reads it earlier only. */
+Test(config_model, sketches)
+{
+    struct kpid_model *model = kit_model(
+        KIT_SOURCES, "measures:\n  a: { from: users, distinct: user_id, hll: true }\n"
+                     "  b: { from: users, distinct: page, hll: [day, 5m] }\n"
+                     "  c: { from: users, distinct: page, hll: { windows: day, groups: true } }\n"
+                     "  d: { from: users, distinct: page, hll: false }\n"
+                     "kpis:\n  x: { formula: a @ 1d, windows: [day] }\n"
+                     "  y: { formula: a / b, windows: [day, all] }\n"
+                     "  z: { formula: a + b + c + d, windows: [5m, day], by: [channel] }\n");
+    const struct kpid_kpi *k = model->kpis;
+    cr_assert_eq(k[0].n_sketches, 0);
+    cr_assert_eq(k[1].n_sketches, 2);
+    cr_assert(k[1].sketches[0].window == 0 && k[1].sketches[0].ref == 0 && !k[1].sketches[0].groups);
+    cr_assert(k[1].sketches[1].window == 0 && k[1].sketches[1].ref == 1);
+    cr_assert_eq(k[2].n_sketches, 3);
+    cr_assert(k[2].sketches[0].window == 0 && k[2].sketches[0].ref == 0 && !k[2].sketches[0].groups);
+    cr_assert(k[2].sketches[1].window == 0 && k[2].sketches[1].ref == 1);
+    cr_assert(k[2].sketches[2].window == 1 && k[2].sketches[2].ref == 2 && k[2].sketches[2].groups);
+    kpid_model_free(model);
+}
+
 Test(config_model, kpi)
 {
     struct kpid_model *model = kit_model(

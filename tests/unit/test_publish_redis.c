@@ -1,3 +1,5 @@
+#include "kpid/hash.h"
+#include "kpid/hll.h"
 #include "publish_redis.h"
 
 #define SNAP "kpi:snap:{conversion:5m}"
@@ -442,5 +444,79 @@ Test(publish_redis, reload_and_free)
     kpid_publisher_free(owner.publisher);
     LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
     cr_assert_eq(owner.published, 1);
+    rig_stop(&rig);
+}
+
+/* ---- sketches ---- */
+
+static struct kpid_agg_param none;
+
+static void cell_fill(uint64_t *cell, const struct kpid_agg *agg, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char text[24];
+        int len = snprintf(text, sizeof text, "user-%d", i);
+        struct kpid_sample sample = {.hash = kpid_hash_murmur64a(text, (size_t)len, KPID_HLL_SEED), .weight = 1};
+        agg->add(cell, &sample, &none);
+    }
+}
+
+static long long figure_of(const uint64_t *cell, const struct kpid_agg *agg)
+{
+    return (long long)agg->read(cell, 0, &none).exact.m;
+}
+
+/* PFCOUNT of a key gives our figure, exact or not, and PFMERGE of days that of the month within the error; what another
+ * writer with a higher term has written stays. */
+Test(publish_redis, sketches)
+{
+    SKIP_WITHOUT_REDIS();
+    static const int ends[] = {100, 1536, 1537, 40000};
+    const struct kpid_agg *agg = kpid_agg_find("distinct", 8);
+    struct kpid_measure measures[2] = {{.name = "visitors", .agg = agg}, {.name = "visitors", .agg = agg}};
+    struct kpid_sketch sketch = {.window = W_5M, .ref = 0, .groups = true};
+    uint64_t cell[64] = {0}, whole[64] = {0};
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    rig.f.model.measures = measures;
+    owner_start(&owner, &rig, 1);
+    long long figures[KPID_COUNT_OF(ends)];
+    for (int i = 0; i < (int)KPID_COUNT_OF(ends); i++) {
+        struct kpid_snapshot snapshot = snapshot_of(NULL, i);
+        cell_fill(cell, agg, i * 1000, i * 1000 + ends[i]);
+        cell_fill(whole, agg, i * 1000, i * 1000 + ends[i]);
+        figures[i] = figure_of(cell, agg);
+        kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &snapshot, cell);
+        agg->release(cell);
+    }
+    struct kpid_snapshot group = snapshot_of(web, 0);
+    cell_fill(cell, agg, 0, 7);
+    kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &group, cell);
+    add(&owner, NULL, 0, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    for (int i = 0; i < (int)KPID_COUNT_OF(ends); i++) {
+        cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld", (long long)start_of(i)), figures[i]);
+        cr_assert_gt(ask_number(&rig, "PTTL kpi:hll:{visitors}:5m:%lld", (long long)start_of(i)), 3500000);
+        redis_server_number(&rig.server, "PFMERGE month kpi:hll:{visitors}:5m:%lld", (long long)start_of(i));
+    }
+    cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld:web|eu", (long long)start_of(0)), 7);
+    cr_assert_gt(ask_number(&rig, "PTTL kpi:hll:{visitors}"), 3500000);
+    long long month = ask_number(&rig, "PFCOUNT month");
+    cr_assert_eq(month, figure_of(whole, agg), "%lld", month); /* dense: the same registers, the same estimator */
+    cr_assert(month > 43000 * 0.97 && month < 43000 * 1.03, "%lld", month);
+
+    /* The newest cell again: a revision. Then somebody with a higher term, whose value stays. */
+    struct kpid_snapshot snapshot = snapshot_of(NULL, 0);
+    kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &snapshot, cell);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld", (long long)start_of(0)), 7);
+    freeReplyObject(redis_server_ask(&rig.server, "SET kpi:hll:{visitors} 99999999999999999:1"));
+    kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &snapshot, whole);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
+    cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld", (long long)start_of(0)), 7);
+    agg->release(cell);
+    agg->release(whole);
+    kpid_publisher_free(owner.publisher);
     rig_stop(&rig);
 }
