@@ -401,7 +401,8 @@ size_t kpid_gather_window(struct kpid_gather *g, struct kpid_shard *const *shard
     for (size_t i = 0; i < g->n; i++)
         if (g->out[i].other)
             g->out[i].group = NULL;
-    qsort(g->out, g->n, sizeof(*g->out), compare_rows);
+    if (g->n)
+        qsort(g->out, g->n, sizeof(*g->out), compare_rows);
     *ret_rows = g->out;
     return g->n;
 }
