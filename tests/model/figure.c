@@ -78,9 +78,33 @@ static struct figure of_clock(const struct naive_window *window, const struct na
         return exact((wide)cell->open * 1000000);
     if (!strcmp(part, "breached"))
         return exact((wide)cell->breached * 1000000);
+    if (!strcmp(part, "due"))
+        return exact((wide)cell->due * 1000000);
     if (!strcmp(part, "met_rate"))
         return cell->met + cell->missed ? about((double)cell->met / (double)(cell->met + cell->missed), 1e-12) : nothing;
     return of_values(window, cell, *part ? part : "mean", 1000, alive);
+}
+
+static struct figure of_session(const struct naive_window *window, const struct naive_cell *cell, const char *part,
+                                bool alive)
+{
+    double ended = (double)cell->n;
+
+    if (!*part || !strcmp(part, "n"))
+        return cell->begun || alive ? exact((wide)cell->begun * 1000000) : nothing;
+    if (!strcmp(part, "open"))
+        return exact((wide)cell->open * 1000000);
+    if (!strcmp(part, "ended"))
+        return or_nothing(cell, (wide)cell->n * 1000000, alive);
+    if (!strcmp(part, "events"))
+        return or_nothing(cell, (wide)cell->said * 1000000, alive);
+    if (!strcmp(part, "bounces"))
+        return or_nothing(cell, (wide)cell->bounces * 1000000, alive);
+    if (!strcmp(part, "events_mean"))
+        return cell->n ? about((double)cell->said / ended, 1e-12) : nothing;
+    if (!strcmp(part, "bounce_rate"))
+        return cell->n ? about((double)cell->bounces / ended, 1e-12) : nothing;
+    return of_values(window, cell, part, 1000, alive);
 }
 
 struct figure figure_of(const struct naive_window *window, unsigned row, const char *part, bool alive)
@@ -100,6 +124,7 @@ struct figure figure_of(const struct naive_window *window, unsigned row, const c
         if (!strcmp(part, "n"))
             return or_nothing(cell, (wide)cell->n * 1000000, alive);
         return of_values(window, cell, *part ? part : "p50", def->duration ? 1000 : 1, alive);
+    case SHAPE_SESSION: return of_session(window, cell, part, alive);
     default: return of_clock(window, cell, part, alive);
     }
 }

@@ -184,8 +184,9 @@ static void check_samples(struct judge *judge, const struct kpid_snapshot *s, co
 
     if (naive_measures[window->measure].shape == SHAPE_DISTINCT)
         return;
-    if (s->samples != (uint64_t)cell->n) {
-        snprintf(expected, sizeof(expected), "%" PRId64, cell->n);
+    int64_t samples = naive_measures[window->measure].shape == SHAPE_SESSION ? cell->begun : cell->n;
+    if (s->samples != (uint64_t)samples) {
+        snprintf(expected, sizeof(expected), "%" PRId64, samples);
         snprintf(got, sizeof(got), "%" PRIu64, s->samples);
         wrong(judge, "samples", row, total, expected, got);
     }
@@ -230,7 +231,7 @@ static void check(struct judge *judge, const struct kpid_snapshot *s, unsigned r
         const struct kpid_ref *ref = &kpi->refs[i];
         const struct naive_window *window = &windows[place_of(judge, ref->measure)];
         enum source source = naive_measures[window->measure].source;
-        bool alive = window->cells[row].n > 0 || is_alive(judge, source);
+        bool alive = is_alive(judge, source);
         struct figure figure = figure_of(window, row, part_of(ref->name, judge->model->measures[ref->measure].name), alive);
         if (i < kpi->n_refs)
             refs[i] = figure;
@@ -349,7 +350,7 @@ static void check_rows(struct judge *judge)
         bool wants_zeros = known && (judge->places == 0 || judge->head.revision) && row != ROW_OTHER;
         for (size_t i = 0; i < judge->n_measures; i++) {
             const struct naive_cell *cell = &judge->groups[i].cells[row];
-            content |= cell->n || cell->met || cell->missed || cell->open || cell->breached;
+            content |= cell->n || cell->met || cell->missed || cell->open || cell->breached || cell->begun;
         }
         if ((content || wants_zeros) && !judge->seen[row])
             wrong(judge, "the group itself", row, false, content ? "figures" : "zeros", "nothing");

@@ -46,7 +46,7 @@ void naive_init(struct naive *naive, const struct kpid_model *model, const struc
     for (size_t i = 0; i < sizeof(naive->known_ms) / sizeof(int64_t); i++)
         ((int64_t *)naive->known_ms)[i] = KPID_FOREVER;
     for (int m = 0; m < MEASURES; m++)
-        if (naive_measures[m].shape == SHAPE_CLOCK)
+        if (naive_is_keyed((enum measure)m))
             naive->clocks[m].slots = kpid_zalloc(naive->n_minutes, sizeof(*naive->clocks[m].slots));
     naive->measures = kpid_alloc(model->n_measures * sizeof(*naive->measures));
     for (uint32_t m = 0; m < model->n_measures; m++)
@@ -64,7 +64,7 @@ static void clock_release(struct naive *naive, struct naive_clock *clock)
     }
     for (size_t i = 0; clock->slots && i < naive->n_minutes; i++)
         free(clock->slots[i].at);
-    for (int kind = 0; kind < 2; kind++)
+    for (int kind = 0; kind < 3; kind++)
         for (int by = 0; by < BYS; by++)
             for (int row = 0; row < ROWS; row++)
                 free(clock->levels[kind][by][row]);
@@ -205,7 +205,7 @@ enum kpid_class naive_take(struct naive *naive, const struct log *log, struct ev
         know_groups(naive, source, log->partition, e, counts);
     put_into_slot(naive, source, e);
     for (int m = 0; m < MEASURES; m++)
-        if (counts[m] && naive_measures[m].shape == SHAPE_CLOCK)
+        if (counts[m] && naive_is_keyed((enum measure)m))
             naive_clock_take(naive, (enum measure)m, e, naive_words((enum measure)m, e));
     return class;
 }

@@ -16,19 +16,20 @@ typedef __int128 wide;
 
 enum measure {
     ORDERS, REVENUE, LOWEST, HIGHEST, AVERAGE, LATEST, VISITORS, AMOUNTS, SPREAD, PROMISE, HANDLING, PAYMENT,
-    CALLS, MOOD, WORD, ANSWER, HITS, SPENT, VISIT, MEASURES
+    VISITS, CALLS, MOOD, WORD, ANSWER, HITS, SPENT, VISIT, MEASURES
 };
 
 enum shape { SHAPE_COUNT, SHAPE_SUM, SHAPE_MIN, SHAPE_MAX, SHAPE_MEAN, SHAPE_LAST, SHAPE_DISTINCT, SHAPE_QUANTILES,
-             SHAPE_CLOCK };
+             SHAPE_CLOCK, SHAPE_SESSION };
 
 struct naive_measure {
     const char *name;
     enum source source;
     enum shape shape;
     bool duration;        /* values are ms and figures seconds; else values are millionths */
-    int64_t deadline_ms, forget_ms; /* clocks; -1: none, never */
+    int64_t deadline_ms, forget_ms; /* clocks; -1: none, never; forget_ms of a session: its gap */
     bool keep_negative;
+    int64_t due_ms;       /* clocks; 0: not kept */
 };
 extern const struct naive_measure naive_measures[MEASURES];
 
@@ -69,7 +70,7 @@ struct naive_outcome {      /* something that a clock's key did to the figures, 
     int8_t weight;
     uint8_t rows[BYS];      /* by grouping */
 };
-enum naive_kind { TOOK, MET, MISSED, OPEN, BREACHED };
+enum naive_kind { TOOK, MET, MISSED, BEGUN, SAID /* sessions: the events of one that ended */, OPEN, BREACHED, DUE };
 
 struct naive_happening {    /* an event of a clock's key */
     int64_t ts_ms;
@@ -87,7 +88,7 @@ struct naive_clock {
     struct naive_key *keys;
     size_t n_keys;
     struct { struct naive_outcome *at; uint32_t n, cap; } *slots; /* outcomes by minute */
-    int32_t *levels[2][BYS][ROWS]; /* open, breached: sums of steps by minute, a tree (Fenwick 1994); NULL: no steps */
+    int32_t *levels[3][BYS][ROWS]; /* open, breached, due: sums of steps by minute, a tree (Fenwick 1994); NULL: no steps */
 };
 
 struct naive {
@@ -116,7 +117,8 @@ void naive_clock_take(struct naive *naive, enum measure measure, const struct ev
 /* ---- windows (naive_window.c) ---- */
 
 struct naive_cell {         /* one measure and group in one window */
-    int64_t n, met, missed, open, breached;
+    int64_t n, met, missed, open, breached, due;
+    int64_t begun, said, bounces; /* sessions */
     wide sum, squares;
     int64_t min, max, last;
     int64_t last_ts_ms;
@@ -136,6 +138,12 @@ struct naive_window {
     enum measure measure;
     bool wants_values;
 };
+
+/* Whether a measure keeps the events of a key. */
+static inline bool naive_is_keyed(enum measure measure)
+{
+    return naive_measures[measure].shape == SHAPE_CLOCK || naive_measures[measure].shape == SHAPE_SESSION;
+}
 
 /* Fills `window` with what the measure says of [start, boundary), by group. */
 void naive_window_count(struct naive *naive, enum measure measure, unsigned by, int64_t start_ms, int64_t boundary_ms,

@@ -23,13 +23,28 @@ static void put(struct naive_key *key, uint32_t number, int64_t ts_ms, enum naiv
 struct run {
     int64_t ran_ms, since_ms; /* since_ms -1: it stands */
     int64_t missed_at_ms;     /* -1: not missed */
+    int64_t notice_ms;        /* so long before its deadline it is due; 0: not asked */
+    int64_t due_at_ms;        /* since when, -1: it is not */
 };
+
+/* It was due until then, or until it was missed. */
+static void end_due(struct naive_key *key, uint32_t number, struct run *run, int64_t until_ms, const uint8_t *rows)
+{
+    if (run->due_at_ms < 0)
+        return;
+    put(key, number, run->due_at_ms, DUE, 1, 0, rows);
+    put(key, number, run->missed_at_ms >= 0 ? run->missed_at_ms : until_ms, DUE, -1, 0, rows);
+    run->due_at_ms = -1;
+}
 
 static void run_until(struct run *run, int64_t deadline_ms, int64_t until_ms)
 {
     if (run->since_ms < 0)
         return;
     int64_t ran = run->ran_ms + (until_ms - run->since_ms);
+    int64_t due = run->since_ms + (deadline_ms - run->notice_ms - run->ran_ms);
+    if (run->notice_ms && run->due_at_ms < 0 && run->missed_at_ms < 0 && due < until_ms)
+        run->due_at_ms = due > run->since_ms ? due : run->since_ms;
     if (deadline_ms >= 0 && ran > deadline_ms && run->missed_at_ms < 0)
         run->missed_at_ms = run->since_ms + (deadline_ms - run->ran_ms);
     run->ran_ms = ran;
@@ -40,7 +55,7 @@ static void run_until(struct run *run, int64_t deadline_ms, int64_t until_ms)
 static uint32_t one_run(const struct naive_measure *def, struct naive_key *key, uint32_t number, uint32_t from,
                         uint32_t to, const struct naive_happening *start)
 {
-    struct run run = { 0, key->at[from].ts_ms, -1 };
+    struct run run = { 0, key->at[from].ts_ms, -1, def->due_ms, -1 };
     uint32_t i = from + 1;
     int64_t end_ms = -1;
     const uint8_t *stop_rows = NULL;
@@ -49,9 +64,13 @@ static uint32_t one_run(const struct naive_measure *def, struct naive_key *key, 
     for (; i < to && end_ms < 0; i++) {
         const struct naive_happening *h = &key->at[i];
         run_until(&run, def->deadline_ms, h->ts_ms);
-        if (h->word == KPID_CLOCK_PAUSE)
+        if (run.missed_at_ms >= 0)
+            end_due(key, number, &run, h->ts_ms, start->rows);
+        if (h->word == KPID_CLOCK_PAUSE) {
+            end_due(key, number, &run, h->ts_ms, start->rows);
             run.since_ms = -1;
-        else if (h->word == KPID_CLOCK_RESUME && run.since_ms < 0)
+        }
+        if (h->word == KPID_CLOCK_RESUME && run.since_ms < 0)
             run.since_ms = h->ts_ms;
         else if (h->word == KPID_CLOCK_STOP || h->word == KPID_CLOCK_CANCEL)
             end_ms = h->ts_ms;
@@ -63,6 +82,7 @@ static uint32_t one_run(const struct naive_measure *def, struct naive_key *key, 
         if (run.since_ms >= 0 && def->deadline_ms >= 0)
             run_until(&run, def->deadline_ms, end_ms == KPID_FOREVER ? KPID_FOREVER / 2 : end_ms);
     }
+    end_due(key, number, &run, end_ms, start->rows);
     if (run.missed_at_ms >= 0) {
         put(key, number, run.missed_at_ms, MISSED, 1, 0, start->rows);
         put(key, number, run.missed_at_ms, BREACHED, 1, 0, start->rows);
@@ -115,6 +135,18 @@ static void one_clock(const struct naive_measure *def, struct naive_key *key, ui
             next++;
 }
 
+/* The events [from, to) of a key are one session. */
+static void one_session(const struct naive_measure *def, struct naive_key *key, uint32_t number, uint32_t from, uint32_t to)
+{
+    int64_t first = key->at[from].ts_ms, last = key->at[to - 1].ts_ms, end = last + def->forget_ms;
+
+    put(key, number, first, BEGUN, 1, 0, key->at[from].rows);
+    put(key, number, first, OPEN, 1, 0, key->at[from].rows);
+    put(key, number, end, OPEN, -1, 0, key->at[from].rows);
+    put(key, number, end, SAID, 1, to - from, key->at[from].rows);
+    put(key, number, end, TOOK, 1, last - first, key->at[from].rows);
+}
+
 static void work_out(const struct naive_measure *def, struct naive_key *key, uint32_t number)
 {
     uint32_t from = 0;
@@ -124,7 +156,10 @@ static void work_out(const struct naive_measure *def, struct naive_key *key, uin
         uint32_t to = from + 1;
         while (to < key->n && (def->forget_ms < 0 || key->at[to].ts_ms - key->at[to - 1].ts_ms <= def->forget_ms))
             to++;
-        one_clock(def, key, number, from, to);
+        if (def->shape == SHAPE_SESSION)
+            one_session(def, key, number, from, to);
+        else
+            one_clock(def, key, number, from, to);
         from = to;
     }
 }
@@ -134,7 +169,7 @@ static void work_out(const struct naive_measure *def, struct naive_key *key, uin
 static void level(struct naive *naive, struct naive_clock *clock, const struct naive_outcome *o, int weight)
 {
     for (int by = 0; by < BYS; by++) {
-        int32_t **tree = &clock->levels[o->kind == BREACHED][by][o->rows[by]];
+        int32_t **tree = &clock->levels[o->kind - OPEN][by][o->rows[by]];
         if (!*tree)
             *tree = kpid_zalloc(naive->n_minutes + 1, sizeof(int32_t));
         for (size_t i = (size_t)((o->ts_ms - naive->world->begin_ms) / NAIVE_MINUTE) + 1; i <= naive->n_minutes; i += i & -i)
@@ -146,7 +181,7 @@ static void enter(struct naive *naive, struct naive_clock *clock, const struct n
 {
     if (o->ts_ms >= naive->world->end_ms)
         return;
-    if (o->kind == OPEN || o->kind == BREACHED) {
+    if (o->kind >= OPEN) {
         level(naive, clock, o, 1);
         return;
     }
@@ -163,7 +198,7 @@ static void leave(struct naive *naive, struct naive_clock *clock, const struct n
 {
     if (o->ts_ms >= naive->world->end_ms)
         return;
-    if (o->kind == OPEN || o->kind == BREACHED) {
+    if (o->kind >= OPEN) {
         level(naive, clock, o, -1);
         return;
     }
@@ -185,13 +220,13 @@ static struct naive_key *key_of(struct naive_clock *clock, uint32_t number)
 }
 
 /* Of two events that say the same at the same instant the first counts. */
-static void insert(struct naive_key *key, const struct event *e, uint8_t word)
+static void insert(struct naive_key *key, const struct event *e, uint8_t word, bool all)
 {
     uint32_t at = key->n;
 
     while (at > 0 && (key->at[at - 1].ts_ms > e->ts_ms || (key->at[at - 1].ts_ms == e->ts_ms && key->at[at - 1].word > word)))
         at--;
-    if (at > 0 && key->at[at - 1].ts_ms == e->ts_ms && key->at[at - 1].word == word)
+    if (!all && at > 0 && key->at[at - 1].ts_ms == e->ts_ms && key->at[at - 1].word == word)
         return;
     if (key->n == key->cap) {
         key->cap = key->cap ? key->cap * 2 : 4;
@@ -215,7 +250,7 @@ void naive_clock_take(struct naive *naive, enum measure measure, const struct ev
         leave(naive, clock, &key->outcomes[i]);
     for (uint8_t word = 0; word < KPID_CLOCK_WORDS; word++)
         if (words & 1u << word)
-            insert(key, e, word);
+            insert(key, e, word, naive_measures[measure].shape == SHAPE_SESSION);
     work_out(&naive_measures[measure], key, number);
     for (uint32_t i = 0; i < key->n_outcomes; i++)
         enter(naive, clock, &key->outcomes[i]);

@@ -19,7 +19,8 @@ const struct naive_measure naive_measures[MEASURES] = {
     [AMOUNTS] = { "amounts", SHOP, SHAPE_DISTINCT, PLAIN },
     [SPREAD] = { "spread", SHOP, SHAPE_QUANTILES, PLAIN },
     [PROMISE] = { "promise", SHOP, SHAPE_QUANTILES, true, PLAIN },
-    [HANDLING] = { "handling", SHOP, SHAPE_CLOCK, true, 90 * MINUTE, 24 * HOUR, false },
+    [HANDLING] = { "handling", SHOP, SHAPE_CLOCK, true, 90 * MINUTE, 24 * HOUR, false, 20 * MINUTE },
+    [VISITS] = { "visits", SHOP, SHAPE_SESSION, true, -1, 20 * MINUTE },
     [PAYMENT] = { "payment", SHOP, SHAPE_CLOCK, true, -1, -1, true },
     [CALLS] = { "calls", DESK, SHAPE_COUNT, PLAIN },
     [MOOD] = { "mood", DESK, SHAPE_MEAN, PLAIN },
@@ -127,6 +128,7 @@ unsigned naive_words(enum measure measure, const struct event *e)
 
     switch (measure) {
     case HANDLING: return handling[e->type] < 0 ? 0 : 1u << handling[e->type];
+    case VISITS: return started || stopped || e->type == WAITING;
     case PAYMENT:
     case VISIT: return started ? 1u << KPID_CLOCK_START : stopped ? 1u << KPID_CLOCK_STOP : 0;
     case ANSWER:

@@ -101,6 +101,9 @@ static void count_outcomes(struct naive *naive, unsigned by, int64_t start_ms, i
             }
             cell->met += o->kind == MET;
             cell->missed += o->kind == MISSED;
+            cell->begun += o->kind == BEGUN;
+            cell->said += o->kind == SAID ? o->value : 0;
+            cell->bounces += o->kind == SAID && o->value == 1;
         }
 }
 
@@ -135,11 +138,12 @@ void naive_window_count(struct naive *naive, enum measure measure, unsigned by, 
     memset(window->cells, 0, naive_rows(by) * sizeof(*window->cells));
     window->n_values = 0;
     window->measure = measure;
-    window->wants_values = def->shape == SHAPE_QUANTILES || def->shape == SHAPE_DISTINCT || def->shape == SHAPE_CLOCK;
-    if (def->shape == SHAPE_CLOCK) {
+    window->wants_values = def->shape == SHAPE_QUANTILES || def->shape == SHAPE_DISTINCT || naive_is_keyed(measure);
+    if (naive_is_keyed(measure)) {
         count_outcomes(naive, by, start_ms, boundary_ms, window);
         for (unsigned row = 0; row < naive_rows(by); row++) {
             window->cells[row].open = level_at(naive, naive->clocks[measure].levels[0][by][row], boundary_ms);
+            window->cells[row].due = level_at(naive, naive->clocks[measure].levels[2][by][row], boundary_ms);
             window->cells[row].breached = level_at(naive, naive->clocks[measure].levels[1][by][row], boundary_ms);
         }
     } else {
