@@ -28,6 +28,9 @@ int ctl_lag(struct ctl *ctl);
 int ctl_replay(struct ctl *ctl);
 int ctl_shard(struct ctl *ctl);
 
+/* explain.c: false after saying which KPIs there are. */
+bool ctl_kpi_known(const struct ctl *ctl, const char *name);
+
 /* remote.c: Redis, one command at a time. */
 struct ctl_remote;
 struct ctl_remote *ctl_remote_open(const struct ctl *ctl); /* NULL: said why on standard error */

@@ -153,15 +153,24 @@ static int explain_json(const struct ctl *ctl, const struct kpid_kpi *kpi)
     return CTL_OK;
 }
 
+bool ctl_kpi_known(const struct ctl *ctl, const char *name)
+{
+    if (kpid_model_kpi_find(ctl->model, name) >= 0)
+        return true;
+    fprintf(stderr, "kpictl: there is no KPI '%s' in %s; there are", name, ctl->config);
+    for (size_t k = 0; k < ctl->model->n_kpis; k++)
+        fprintf(stderr, "%s %s", k ? "," : "", ctl->model->kpis[k].name);
+    fputc('\n', stderr);
+    return false;
+}
+
 int ctl_explain(struct ctl *ctl)
 {
     int index = kpid_model_kpi_find(ctl->model, ctl->args[0]);
     const char *prefix = ctl->model->settings.redis.prefix;
 
-    if (index < 0) {
-        fprintf(stderr, "kpictl: there is no KPI '%s' in %s\n", ctl->args[0], ctl->config);
+    if (!ctl_kpi_known(ctl, ctl->args[0]))
         return CTL_FAILED;
-    }
     const struct kpid_kpi *kpi = &ctl->model->kpis[index];
     if (ctl->json)
         return explain_json(ctl, kpi);

@@ -1,6 +1,7 @@
 #include "ctl.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,17 +9,17 @@
 static const struct command {
     const char *name, *arguments, *help;
     int (*run)(struct ctl *);
-    int n_args; /* at least */
+    int n_args, max_args;
 } commands[] = {
-    { "check", "", "reads the configuration and says everything that is wrong with it", ctl_check, 0 },
-    { "explain", "KPI", "what a KPI reads, its windows, its state, where it is in Redis", ctl_explain, 1 },
-    { "show", "[KPI]", "the newest figures, by window and group", ctl_show, 0 },
-    { "top", "", "a live view of all KPIs and alerts (--once: one picture)", ctl_top, 0 },
-    { "alerts", "", "alerts that are active, and the last transitions", ctl_alerts, 0 },
-    { "ledger", "", "where every event went", ctl_ledger, 0 },
-    { "lag", "", "what is not read yet, by partition", ctl_lag, 0 },
-    { "shard", "reset SOURCE/PARTITION", "how a shard goes on that holds: --keep or --rebuild", ctl_shard, 2 },
-    { "replay", "FILE", "runs events of a file through the engine, here (- is standard input)", ctl_replay, 1 },
+    { "check", "", "reads the configuration and says everything that is wrong with it", ctl_check, 0, 0 },
+    { "explain", "KPI", "what a KPI reads, its windows, its state, where it is in Redis", ctl_explain, 1, 1 },
+    { "show", "[KPI]", "the newest figures, by window and group", ctl_show, 0, 1 },
+    { "top", "", "a live view of all KPIs and alerts (--once: one picture)", ctl_top, 0, 0 },
+    { "alerts", "", "alerts that are active, and the last transitions", ctl_alerts, 0, 0 },
+    { "ledger", "", "where every event went", ctl_ledger, 0, 0 },
+    { "lag", "", "what is not read yet, by partition", ctl_lag, 0, 0 },
+    { "shard", "reset SOURCE/PARTITION", "how a shard goes on that holds: --keep or --rebuild", ctl_shard, 2, 2 },
+    { "replay", "FILE", "runs events of a file through the engine, here (- is standard input)", ctl_replay, 1, 1 },
 };
 
 static void usage(FILE *to)
@@ -41,6 +42,41 @@ static void usage(FILE *to)
           "  -h, --help, -V, --version\n\n"
           "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the configuration has faults.\n",
           to);
+}
+
+static KPID_PRINTF(1, 2) void refuse(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("kpictl: ", stderr);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputs("; see kpictl --help\n", stderr);
+}
+
+/* The command that the words begin with, if they fit it. */
+static const struct command *command_of(char **words, int n)
+{
+    const struct command *command = NULL;
+
+    if (n == 0) {
+        usage(stderr);
+        return NULL;
+    }
+    for (size_t i = 0; i < KPID_COUNT_OF(commands); i++)
+        if (!strcmp(words[0], commands[i].name))
+            command = &commands[i];
+    if (!command)
+        refuse("there is no command '%s'", words[0]);
+    else if (n - 1 < command->n_args)
+        refuse("%s needs %s", command->name, command->arguments);
+    else if (n - 1 > command->max_args)
+        refuse("%s takes no more than %d argument%s", command->name, command->max_args,
+               command->max_args == 1 ? "" : "s");
+    else
+        return command;
+    return NULL;
 }
 
 static int load(struct ctl *ctl)
@@ -105,14 +141,9 @@ int main(int argc, char **argv)
     }
     if (code)
         return code;
-    const struct command *command = NULL;
-    for (size_t i = 0; optind < argc && i < KPID_COUNT_OF(commands); i++)
-        if (!strcmp(argv[optind], commands[i].name))
-            command = &commands[i];
-    if (!command || argc - optind - 1 < command->n_args) {
-        usage(stderr);
+    const struct command *command = command_of(argv + optind, argc - optind);
+    if (!command)
         return CTL_USAGE;
-    }
     ctl.args = argv + optind + 1;
     ctl.n_args = argc - optind - 1;
     code = load(&ctl);

@@ -271,7 +271,7 @@ int ctl_replay(struct ctl *ctl)
         close_parts(&r);
     }
     if (error.len)
-        fprintf(stderr, "kpictl: %s: %s\n", ctl->args[0], error.data);
+        fprintf(stderr, "kpictl: %s\n", error.data);
     kpid_buf_release(&error);
     ctl_tables_close(r.tables);
     return ok ? CTL_OK : CTL_FAILED;

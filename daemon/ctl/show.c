@@ -120,6 +120,7 @@ static const char heading[] =
 static bool show_all(struct ctl *ctl, struct ctl_remote *remote, const char *name, bool totals_only, bool first_window)
 {
     struct kpid_buf key = KPID_BUF_INIT;
+    size_t rows = 0;
     bool ok = true;
 
     for (size_t k = 0; ok && k < ctl->model->n_kpis; k++) {
@@ -132,10 +133,23 @@ static bool show_all(struct ctl *ctl, struct ctl_remote *remote, const char *nam
                 continue;
             encoded_key(&key, ctl, kpi, &kpi->windows[w]);
             ok = ctl_remote_ask(remote, each_snapshot, &table, "HGETALL", key.data, NULL);
+            rows += table.rows;
         }
     }
+    if (ok && !rows && !ctl->json)
+        fprintf(stderr, "kpictl: no figures yet; does kpid run, with this Redis and prefix?\n");
     kpid_buf_release(&key);
     return ok;
+}
+
+static bool has_window(const struct ctl *ctl, const char *name)
+{
+    for (size_t k = 0; k < ctl->model->n_kpis; k++)
+        for (size_t w = 0; w < ctl->model->kpis[k].n_windows; w++)
+            if ((!name || !strcmp(name, ctl->model->kpis[k].name)) &&
+                !strcmp(ctl->window, ctl->model->kpis[k].windows[w].name))
+                return true;
+    return false;
 }
 
 int ctl_show(struct ctl *ctl)
@@ -143,8 +157,11 @@ int ctl_show(struct ctl *ctl)
     const char *name = ctl->n_args ? ctl->args[0] : NULL;
     struct ctl_remote *remote;
 
-    if (name && kpid_model_kpi_find(ctl->model, name) < 0) {
-        fprintf(stderr, "kpictl: there is no KPI '%s' in %s\n", name, ctl->config);
+    if (name && !ctl_kpi_known(ctl, name))
+        return CTL_FAILED;
+    if (ctl->window && !has_window(ctl, name)) {
+        fprintf(stderr, "kpictl: %s%s has %s window '%s'\n", name ? "KPI " : "no KPI", name ? name : "",
+                name ? "no" : "a", ctl->window);
         return CTL_FAILED;
     }
     remote = ctl_remote_open(ctl);
