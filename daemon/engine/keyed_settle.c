@@ -1,6 +1,8 @@
 /* What can't change any more: minima and maxima are settled, keys forgotten. */
 #include "keyed_table.h"
 
+#define SWEEP_MIN 4096 /* keys that one call goes through */
+
 /* ---- minima and maxima that were taken back ---- */
 
 static void visit_cells(struct kpid_shard *shard, uint32_t measure, const struct kpid_outcome *outcome,
@@ -119,6 +121,31 @@ static void prune_items(struct kpid_shard *shard, uint32_t measure, uint32_t ent
         keyed_set(keys, entry, items);
 }
 
+/* A pass over all keys costs as much as they are many: not more often than 16 times in the time they are kept, or, where
+ * keys may lose items before that, twice in the time that a late event may come. */
+static int64_t sweep_interval(const struct kpid_keys *keys, int64_t lifetime_ms, int64_t lateness_ms)
+{
+    int64_t interval = (lifetime_ms + lateness_ms) / 16, half = lateness_ms / 2 + 60000;
+
+    return keys->kind->prune && half < interval ? half : interval;
+}
+
+static void sweep(struct kpid_shard *shard, uint32_t measure, uint32_t entry, int64_t before_ms)
+{
+    struct kpid_keys *keys = shard->measures[measure].keys;
+    struct keyed_block *block = keys->entries[entry].block;
+
+    if (!block)
+        return;
+    struct kpid_items items = { .words = block->words, .gids = keyed_gids(keys, block), .n = block->n,
+                                .width = keys->width, .n_gids = keys->n_gids };
+    size_t n = keys->kind->settled(keys->spec, &items, before_ms);
+    if (n)
+        forget_items(shard, measure, entry, n);
+    if (keys->kind->prune && keys->entries[entry].block)
+        prune_items(shard, measure, entry, before_ms);
+}
+
 void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before_ms)
 {
     struct kpid_keys *keys = shard->measures[measure].keys;
@@ -128,22 +155,16 @@ void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before
         return;
     if (before_ms > shard->elapsed_ms)
         before_ms = shard->elapsed_ms;
-    /* A pass over all keys costs as much as they are many: not more often than 16 times in the time they are kept. */
-    if (keys->swept_ms != KPID_NEVER &&
-        before_ms < keys->swept_ms + (lifetime + shard->source->allowed_lateness_ms) / 16)
+    if (keys->swept == 0 && keys->swept_ms != KPID_NEVER &&
+        before_ms < keys->swept_ms + sweep_interval(keys, lifetime, shard->source->allowed_lateness_ms))
         return;
     kpid_keys_settle(shard, measure);
-    keys->swept_ms = before_ms;
-    for (uint32_t i = 0; i < keys->n_entries; i++) {
-        struct keyed_block *block = keys->entries[i].block;
-        if (!block)
-            continue;
-        struct kpid_items items = { .words = block->words, .gids = keyed_gids(keys, block), .n = block->n,
-                                    .width = keys->width, .n_gids = keys->n_gids };
-        size_t n = keys->kind->settled(keys->spec, &items, before_ms);
-        if (n)
-            forget_items(shard, measure, i, n);
-        if (keys->kind->prune && keys->entries[i].block)
-            prune_items(shard, measure, i, before_ms);
-    }
+    if (keys->swept == 0)
+        keys->swept_ms = before_ms;
+    /* A pass is cut into parts, so that a million keys hold nobody up. */
+    uint32_t part = keys->n_entries / 64 > SWEEP_MIN ? keys->n_entries / 64 : SWEEP_MIN;
+    for (; part > 0 && keys->swept < keys->n_entries; part--)
+        sweep(shard, measure, keys->swept++, before_ms);
+    if (keys->swept >= keys->n_entries)
+        keys->swept = 0;
 }

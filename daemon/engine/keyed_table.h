@@ -46,7 +46,8 @@ struct kpid_keys {
     uint32_t *dirty;
     size_t n_dirty, cap_dirty;
     bool stale;                /* some cell's minimum or maximum was taken back */
-    int64_t swept_ms;
+    int64_t swept_ms;          /* when the latest pass over the keys began */
+    uint32_t swept;            /* where it goes on; 0: it is over */
     size_t bytes;
     struct kpid_spans *spans;  /* of outcomes of that kind, NULL: nobody asks for the oldest */
     struct keyed_side before, after; /* scratch: a key before and after a change */
