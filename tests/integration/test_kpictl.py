@@ -8,7 +8,6 @@ import pty
 import select
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import harness
@@ -75,6 +74,8 @@ class Away(harness.TestCase):
                 self.assertRegex(done.stderr, "redis.*Connection refused")
 
     def test_daemon_is_down(self):
+        os.environ["LISTEN"] = f"127.0.0.1:{harness.free_port()}"
+        self.addCleanup(os.environ.pop, "LISTEN")
         done = kpictl("lag")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("does not answer at http.listen", done.stderr)
