@@ -43,6 +43,30 @@ static void clock_print(const struct kpid_keyed_spec *spec)
     printf(" after the last event of a key\n");
 }
 
+static void session_print(const struct kpid_keyed_spec *spec)
+{
+    printf("    a session ends ");
+    ctl_ms_print(spec->session.gap_ms);
+    printf(" after its last event\n");
+}
+
+static void funnel_print(const struct kpid_keyed_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_words; i++)
+        printf("    step%zu: %s\n", i + 1, spec->when[i].text);
+    printf("    steps %s; an attempt matures ", spec->funnel.free ? "behind the first in any order" : "in this order");
+    ctl_ms_print(spec->funnel.within_ms);
+    printf(" after its first step%s\n", spec->funnel.again ? "; the next may begin behind the last step" : "");
+}
+
+static void retention_print(const struct kpid_keyed_spec *spec)
+{
+    printf("    start: %s\n    return: %s\n    on day", spec->when[0].text, spec->when[1].text);
+    for (size_t i = 0; i < spec->retention.n_days; i++)
+        printf(" %u", spec->retention.days[i]);
+    printf(" after it, %s; counted when that day is over\n", spec->retention.zone->name);
+}
+
 void ctl_keyed_print(const struct kpid_measure *measure)
 {
     const struct kpid_keyed *kind = measure->agg->keyed;
@@ -53,8 +77,15 @@ void ctl_keyed_print(const struct kpid_measure *measure)
     printf("    key %s\n", measure->keyed.key.text);
     if (kind == &kpid_keyed_clock)
         clock_print(&measure->keyed);
-    printf("    keys: at most %u a shard, %zu bytes an event of each%s", measure->keyed.max_keys,
-           kind->width * sizeof(int64_t) + (levels - 1) * sizeof(uint32_t), measure->keyed.aged ? "" : "\n");
+    else if (kind == &kpid_keyed_session)
+        session_print(&measure->keyed);
+    else if (kind == &kpid_keyed_funnel)
+        funnel_print(&measure->keyed);
+    else if (kind == &kpid_keyed_retention)
+        retention_print(&measure->keyed);
+    printf("    keys: at most %u a shard, %zu bytes %s of each%s", measure->keyed.max_keys,
+           kind->width * sizeof(int64_t) + (levels - 1) * sizeof(uint32_t), kind->item,
+           measure->keyed.aged ? "" : "\n");
     if (measure->keyed.aged)
         printf(", %zu bytes an opening for the oldest\n", levels * 40);
 }

@@ -413,6 +413,7 @@ static int64_t clock_age(const struct kpid_keyed_spec *spec, int64_t since_ms, i
 
 const struct kpid_keyed kpid_keyed_clock = {
     .width = 1,
+    .item = "an event",
     .grouped_by = "the event that stops it",
     .has_start = true,
     .has_groups = clock_has_groups,

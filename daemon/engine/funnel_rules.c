@@ -209,6 +209,7 @@ static int64_t funnel_lifetime(const struct kpid_keyed_spec *spec)
 
 const struct kpid_keyed kpid_keyed_funnel = {
     .width = 1,
+    .item = "an event",
     .grouped_by = "the event of its first step",
     .has_groups = funnel_has_groups,
     .put = funnel_put,

@@ -206,6 +206,7 @@ static int64_t retention_lifetime(const struct kpid_keyed_spec *spec)
 
 const struct kpid_keyed kpid_keyed_retention = {
     .width = 1,
+    .item = "a day with an event",
     .grouped_by = "the event that starts it",
     .has_groups = retention_has_groups,
     .put = retention_put,

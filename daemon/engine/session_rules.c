@@ -125,6 +125,7 @@ static int64_t session_lifetime(const struct kpid_keyed_spec *spec)
 
 const struct kpid_keyed kpid_keyed_session = {
     .width = WIDTH,
+    .item = "a session",
     .grouped_by = "its first event",
     .has_groups = session_has_groups,
     .put = session_put,

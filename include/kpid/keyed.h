@@ -115,6 +115,7 @@ struct kpid_keyed_result {
 
 struct kpid_keyed {
     size_t width;            /* numbers an item */
+    const char *item;        /* what one is, for messages: "an event" */
     const char *grouped_by;  /* for messages: "the event that stops it" */
     bool has_start;          /* groups may come from the event that starts it */
     /* Whether an event with these words carries groups. */
