@@ -195,6 +195,11 @@ int ctl_explain(struct ctl *ctl)
         if (window->kind != KPID_WINDOW_ALL)
             printf("    history: ZRANGE %s:wins:{%s:%s} 0 -1, HGETALL %s:win:{%s:%s}:<start ms> (%u kept)\n", prefix,
                    kpi->name, window->name, prefix, kpi->name, window->name, window->history);
+        for (size_t i = 0; i < kpi->n_sketches; i++)
+            if (kpi->sketches[i].window == w)
+                printf("    sketch:  PFCOUNT %s:hll:{%s}:%s:<start ms>%s (12 KiB each)\n", prefix,
+                       ctl->model->measures[kpi->refs[kpi->sketches[i].ref].measure].name, window->name,
+                       kpi->sketches[i].groups ? "[:<group>]" : "");
     }
     for (size_t r = 0; r < kpi->n_rules; r++)
         printf("  alert %s: window %s, fires at %+.1f %%, clears above %+.1f %%\n", kpi->rules[r].name,
