@@ -55,13 +55,19 @@ static size_t block_size(const struct kpid_keys *keys, size_t n, size_t key_len)
     return sizeof(struct keyed_block) + n * (keys->width * sizeof(int64_t) + keys->n_gids * sizeof(uint32_t)) + key_len;
 }
 
+/* Where a hash belongs. Its high half: the low bits may be what keys were spread over partitions by. */
+static uint32_t home_of(uint64_t hash, uint32_t mask)
+{
+    return (uint32_t)(hash >> 32) & mask;
+}
+
 uint32_t keyed_find(const struct kpid_keys *keys, uint64_t hash, const char *key, size_t len)
 {
     uint32_t mask = keys->index_cap - 1, found;
 
     if (!keys->index_cap)
         return UINT32_MAX;
-    for (uint32_t at = (uint32_t)hash & mask; (found = keys->index[at]); at = (at + 1) & mask) {
+    for (uint32_t at = home_of(hash, mask); (found = keys->index[at]); at = (at + 1) & mask) {
         const struct keyed_entry *entry = &keys->entries[found - 1];
         if (entry->hash == hash && entry->block->key_len == len &&
             !memcmp(keyed_key(keys, entry->block), key, len))
@@ -72,7 +78,7 @@ uint32_t keyed_find(const struct kpid_keys *keys, uint64_t hash, const char *key
 
 static void index_put(struct kpid_keys *keys, uint32_t entry)
 {
-    uint32_t mask = keys->index_cap - 1, at = (uint32_t)keys->entries[entry].hash & mask;
+    uint32_t mask = keys->index_cap - 1, at = home_of(keys->entries[entry].hash, mask);
 
     while (keys->index[at])
         at = (at + 1) & mask;
@@ -92,12 +98,12 @@ static void index_grow(struct kpid_keys *keys)
 /* Takes an entry out of the index and closes the gap that open addressing would leave (Knuth, 6.4, algorithm R). */
 static void index_remove(struct kpid_keys *keys, uint32_t entry)
 {
-    uint32_t mask = keys->index_cap - 1, at = (uint32_t)keys->entries[entry].hash & mask;
+    uint32_t mask = keys->index_cap - 1, at = home_of(keys->entries[entry].hash, mask);
 
     while (keys->index[at] != entry + 1)
         at = (at + 1) & mask;
     for (uint32_t next = (at + 1) & mask; keys->index[next]; next = (next + 1) & mask) {
-        uint32_t home = (uint32_t)keys->entries[keys->index[next] - 1].hash & mask;
+        uint32_t home = home_of(keys->entries[keys->index[next] - 1].hash, mask);
         if (((next - home) & mask) >= ((next - at) & mask)) {
             keys->index[at] = keys->index[next];
             at = next;
