@@ -52,6 +52,7 @@ static void on_redis_up(void *ctx)
     struct daemon *d = ctx;
 
     kpid_log(d, KPID_LOG_NOTICE, "redis: connected");
+    kpid_owner_doubt(d);
     if (d->tick)
         event_active(d->tick, EV_TIMEOUT, 0);
 }
@@ -322,6 +323,7 @@ void kpid_daemon_close(struct daemon *d)
         kpid_http_close(d->http);
     kpid_evaluator_free(d->evaluator);
     kpid_evaluator_free(d->loading);
+    kpid_evaluator_free(d->former);
     kpid_publisher_free(d->publisher);
     if (d->producer)
         kpid_producer_close(d->producer);

@@ -64,6 +64,7 @@ struct slot_owner {
     bool hold_then, anew_then; /* to be done once the commit under way is answered */
     bool polling;              /* held: Redis is being asked whether a person decided */
     struct log_check *check;   /* under way, or NULL */
+    int64_t asked_ms;          /* monotonic: when Redis last said that it has the state */
     uint64_t noted_cut;        /* cut_done when its offsets were last noted in the group */
     uint64_t cut_done;         /* last cut that is acknowledged */
     uint64_t cut_sent;
@@ -142,12 +143,14 @@ struct daemon {
     struct kpid_producer *producer;
     struct kpid_evaluator *evaluator;
     struct kpid_evaluator *loading;        /* while its states come from Redis */
+    struct kpid_evaluator *former;         /* while it is asked whether Redis lost what this one told */
     struct kpid_evaluator_source *views;
     struct kpid_http *http;
     struct kpid_lookups *lookups;
     size_t n_waiting;                      /* events that wait for look-ups */
     struct source_state *sources;
     bool publisher_ready, publisher_busy, consumer_opened;
+    bool publisher_doubt, tell_again;
     int64_t publisher_retry_ms;
 
     enum round_state round;
@@ -207,6 +210,7 @@ void kpid_owner_start(struct slot_owner *slot); /* reads from where the shard's 
 void kpid_owner_check_later(struct slot_owner *slot); /* asks Kafka again, with backoff */
 void kpid_owner_hold(struct slot_owner *slot);  /* commits what it has, then waits for a person */
 void kpid_owner_anew(struct slot_owner *slot);  /* drops what was counted, and counts the whole log again */
+void kpid_owner_doubt(struct daemon *d);
 struct slot_owner *kpid_owner_find(const struct daemon *d, uint32_t source, int32_t partition); /* or NULL */
 
 /* check.c */

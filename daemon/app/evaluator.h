@@ -121,9 +121,18 @@ void kpid_judge_release(struct kpid_evaluator *ev);
 void kpid_gone_find(struct kpid_evaluator *ev, const struct occasion *occasion);
 /* revise.c */
 void kpid_revise(struct kpid_evaluator *ev);
+/* Whether all panes are kept that this window of the KPI is put together from. */
+bool kpid_window_kept(const struct kpid_evaluator *ev, uint32_t kpi, int64_t start_ms, int64_t end_ms);
+void kpid_revisions_again(struct kpid_evaluator *ev);
+uint32_t kpid_revision_of(const struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, int64_t start_ms);
 void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, const void *bytes, size_t n);
+/* judge.c too: what is stored of alerts, and the firing ones as steps under their old ids; then those that `other`
+ * knows and ev does not are deleted. */
+void kpid_alerts_again(struct kpid_evaluator *ev, const struct kpid_evaluator *other);
 /* finals.c */
 bool kpid_finals(struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, bool end_of_input);
+/* Earliest and latest event time of the KPI's sources; KPID_FOREVER and KPID_NEVER: none. */
+void kpid_span_of(const struct kpid_evaluator *ev, uint32_t kpi, int64_t *ret_first, int64_t *ret_last);
 int64_t kpid_after_multiple(int64_t t_ms, int64_t step_ms);
 
 #endif

@@ -216,7 +216,7 @@ static bool since_ever(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_
 }
 
 /* Earliest and latest event time of the KPI's sources. */
-static void span_of(const struct kpid_evaluator *ev, uint32_t k, int64_t *ret_first, int64_t *ret_last)
+void kpid_span_of(const struct kpid_evaluator *ev, uint32_t k, int64_t *ret_first, int64_t *ret_last)
 {
     *ret_first = KPID_FOREVER;
     *ret_last = KPID_NEVER;
@@ -264,6 +264,34 @@ static int64_t input_end(const struct kpid_model *model, const struct kpid_kpi *
     }
 }
 
+/* From where boundaries become final of which nobody knows whether they did. Usually the first event; where panes were
+ * released (a KPI that is new, or progress that Redis lost), the earliest from which on all is there. */
+static int64_t first_final(const struct kpid_evaluator *ev, uint32_t k, const struct kpid_window *window,
+                           int64_t first_ms, int64_t until_ms)
+{
+    int64_t step = window->slide_ms, length = window->length_ms, boundary;
+
+    if (window->kind == KPID_WINDOW_ALL)
+        return first_ms;
+    if (window->kind == KPID_WINDOW_CALENDAR) {
+        int64_t start = kpid_zone_period_start(window->zone, window->period, first_ms);
+        while (start < until_ms) {
+            int64_t end = kpid_zone_period_next(window->zone, window->period, start);
+            if (kpid_window_kept(ev, k, start, end))
+                break;
+            start = end;
+        }
+        return start > first_ms ? start : first_ms;
+    }
+    boundary = kpid_after_multiple(first_ms, step);
+    if (boundary > until_ms || kpid_window_kept(ev, k, boundary - length, boundary))
+        return first_ms;
+    for (boundary = at_or_before_multiple(until_ms, step); boundary > first_ms; boundary -= step)
+        if (!kpid_window_kept(ev, k, boundary - length, boundary))
+            return boundary;
+    return first_ms;
+}
+
 bool kpid_finals(struct kpid_evaluator *ev, uint32_t k, uint32_t w, bool end_of_input)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[k];
@@ -271,7 +299,7 @@ bool kpid_finals(struct kpid_evaluator *ev, uint32_t k, uint32_t w, bool end_of_
     struct progress *progress = &ev->kpis[k].progress[w];
     int64_t until = kpid_kpi_watermark(ev, k), first, last;
 
-    span_of(ev, k, &first, &last);
+    kpid_span_of(ev, k, &first, &last);
     if (last == KPID_NEVER)
         return true;
     if (end_of_input)
@@ -281,7 +309,7 @@ bool kpid_finals(struct kpid_evaluator *ev, uint32_t k, uint32_t w, bool end_of_
     if (progress->final_ms == KPID_NEVER) {
         if (first >= until)
             return true;
-        progress->final_ms = first;
+        progress->final_ms = first_final(ev, k, window, first, until);
     }
     switch (window->kind) {
     case KPID_WINDOW_ROLLING: return roll(ev, k, w, until);

@@ -255,6 +255,66 @@ void kpid_judge_sweep(struct kpid_evaluator *ev, const struct occasion *o)
     free(group);
 }
 
+/* ---- after Redis lost what was told ---- */
+
+/* The rule and the group of a state's key; false: another configuration's. */
+static bool place_of(const struct kpid_evaluator *ev, const struct slot *slot, struct kpid_transition *ret,
+                     struct kpid_buf *bytes, const char **group)
+{
+    struct kpid_buf head = KPID_BUF_INIT;
+    bool found = false;
+
+    for (uint32_t k = 0; k < ev->model->n_kpis && !found; k++) {
+        const struct kpid_kpi *kpi = &ev->model->kpis[k];
+        for (uint32_t r = 0; r < kpi->n_rules && !found; r++) {
+            if (kpi->rules[r].window < 0)
+                continue;
+            kpid_buf_clear(&head);
+            kpid_buf_printf(&head, "%s|%s|%s|", kpi->rules[r].name, kpi->name, kpi->windows[kpi->rules[r].window].name);
+            if (slot->len <= head.len || memcmp(slot->key, head.data, head.len))
+                continue;
+            bool total = slot->len == head.len + 1 && slot->key[head.len] == '*';
+            found = total ||
+                    kpid_group_parse(slot->key + head.len, slot->len - head.len, kpi->n_by, bytes, group);
+            ret->kpi = k;
+            ret->rule = r;
+            ret->group = total ? NULL : group;
+        }
+    }
+    kpid_buf_release(&head);
+    return found;
+}
+
+void kpid_alerts_again(struct kpid_evaluator *ev, const struct kpid_evaluator *other)
+{
+    struct kpid_buf bytes = KPID_BUF_INIT;
+    size_t n_by = 1;
+
+    for (size_t k = 0; k < ev->model->n_kpis; k++)
+        if (ev->model->kpis[k].n_by > n_by)
+            n_by = ev->model->kpis[k].n_by;
+    const char **group = kpid_zalloc(n_by + 1, sizeof(*group));
+    for (size_t i = 0; i < ev->alerts.cap; i++) {
+        struct slot *slot = &ev->alerts.at[i];
+        if (!slot->key)
+            continue;
+        const struct kpid_alert *alert = &slot->alert;
+        struct kpid_transition step = { .id = alert->id, .from = alert->state, .to = alert->state,
+                                        .since_ms = alert->since_ms, .at_ms = alert->judged_ms,
+                                        .notify = alert->told == KPID_ALERT_FIRING };
+        bool fires = alert->id && (alert->state == KPID_ALERT_FIRING || alert->held == KPID_ALERT_FIRING);
+        bool told = fires && place_of(ev, slot, &step, &bytes, group);
+        tell(ev, told ? step.kpi : 0, slot, &step, told);
+    }
+    for (size_t i = 0; i < other->alerts.cap; i++) {
+        const struct slot *slot = &other->alerts.at[i];
+        if (slot->key && !slot_find(&ev->alerts, slot->key, slot->len) && ev->sink->state_delete)
+            ev->sink->state_delete(ev->ctx, slot->key, slot->len);
+    }
+    kpid_buf_release(&bytes);
+    free(group);
+}
+
 void kpid_evaluator_stats(const struct kpid_evaluator *ev, struct kpid_evaluator_stats *ret)
 {
     *ret = ev->stats;

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #define HELD_LOOK_MS 60000
+#define ASK_EVERY_MS 5000
 
 static void acquire(struct slot_owner *slot);
 
@@ -272,6 +273,16 @@ void kpid_owner_retry(struct daemon *d)
 
 /* ---- commits ---- */
 
+/* A connection is new: what Redis has is asked at once, of shards and of {alert}. */
+void kpid_owner_doubt(struct daemon *d)
+{
+    d->publisher_doubt = d->publisher_ready;
+    for (size_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; d->sources && p < d->sources[s].n_partitions; p++)
+            if (d->sources[s].slots[p])
+                d->sources[s].slots[p]->asked_ms = KPID_NEVER / 2;
+}
+
 static void lose(struct slot_owner *slot)
 {
     struct daemon *d = slot->daemon;
@@ -299,6 +310,7 @@ static void committed(void *ctx, enum kpid_store_status status)
     switch (status) {
     case KPID_STORE_OK:
         slot->held_commit = false;
+        slot->asked_ms = kpid_now_mono();
         slot->cut_done = slot->cut_sent;
         break;
     case KPID_STORE_BEHIND:
@@ -306,6 +318,7 @@ static void committed(void *ctx, enum kpid_store_status status)
                  d->model->sources[slot->source].name, slot->partition);
         slot->whole = true;
         slot->held_commit = false;
+        d->publisher_doubt = true;
         break;
     case KPID_STORE_OTHER: lose(slot); return;
     default:
@@ -350,8 +363,17 @@ bool kpid_owner_commit(struct slot_owner *slot)
         kpid_store_commit(slot->store, NULL, committed, slot);
         return true;
     }
-    if (!slot->whole && !kpid_shard_dirty(slot->shard))
-        return false;
+    if (!slot->whole && !kpid_shard_dirty(slot->shard)) {
+        if (kpid_now_mono() - slot->asked_ms < ASK_EVERY_MS)
+            return false;
+        /* Nothing to write: does Redis still have what it acknowledged? */
+        slot->asked_ms = kpid_now_mono();
+        slot->cut_sent = slot->cut_done;
+        slot->committing = true;
+        d->commits_out++;
+        kpid_store_commit(slot->store, NULL, committed, slot);
+        return true;
+    }
     kpid_witness_take(slot);
     kpid_shard_cut(slot->shard, slot->whole, &commit);
     count_commit(d, &commit);

@@ -65,6 +65,31 @@ void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, 
     free(copy);
 }
 
+static void store_number(struct kpid_evaluator *ev, const struct revision *revision)
+{
+    make_key(ev, revision);
+    kpid_buf_clear(&ev->bytes);
+    kpid_pack_u64(&ev->bytes, revision->number);
+    kpid_pack_i64(&ev->bytes, revision->end_ms);
+    if (ev->sink->state)
+        ev->sink->state(ev->ctx, ev->key.data, ev->key.len, ev->bytes.data, ev->bytes.len);
+}
+
+void kpid_revisions_again(struct kpid_evaluator *ev)
+{
+    for (size_t i = 0; i < ev->n_revisions; i++)
+        store_number(ev, &ev->revisions[i]);
+}
+
+uint32_t kpid_revision_of(const struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, int64_t start_ms)
+{
+    const struct revision wanted = { .kpi = kpi, .window = window, .start_ms = start_ms };
+    const struct revision *found =
+        ev->n_revisions ? bsearch(&wanted, ev->revisions, ev->n_revisions, sizeof(wanted), compare) : NULL;
+
+    return found ? found->number : 0;
+}
+
 /* Gives each touched window its next number and writes it down. Both lists are sorted: one pass. */
 static void number_all(struct kpid_evaluator *ev)
 {
@@ -80,12 +105,7 @@ static void number_all(struct kpid_evaluator *ev)
             touched->number = 1;
             *push(&ev->revisions, &ev->n_revisions, &ev->cap_revisions) = *touched;
         }
-        make_key(ev, touched);
-        kpid_buf_clear(&ev->bytes);
-        kpid_pack_u64(&ev->bytes, touched->number);
-        kpid_pack_i64(&ev->bytes, touched->end_ms);
-        if (ev->sink->state)
-            ev->sink->state(ev->ctx, ev->key.data, ev->key.len, ev->bytes.data, ev->bytes.len);
+        store_number(ev, touched);
     }
     if (ev->n_revisions != n_old)
         qsort(ev->revisions, ev->n_revisions, sizeof(*ev->revisions), compare);
@@ -233,20 +253,25 @@ static void touched(void *ctx, size_t place, uint16_t rung, int64_t start_ms, in
     }
 }
 
+bool kpid_window_kept(const struct kpid_evaluator *ev, uint32_t k, int64_t start_ms, int64_t end_ms)
+{
+    const struct kpi_plan *plan = &ev->kpis[k];
+
+    for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++) {
+        const struct kpid_evaluator_source *source = &ev->sources[plan->refs[i].source];
+        if (!kpid_shards_keep(source->shards, source->n_shards, plan->refs[i].place, start_ms, end_ms))
+            return false;
+    }
+    return true;
+}
+
 /* A correction by a clock with `negative: keep` can reach behind what is kept. Such a window stays as it was told: what
  * is left of its panes would say less. */
 static bool is_kept(const struct kpid_evaluator *ev, const struct revision *r)
 {
-    const struct kpi_plan *plan = &ev->kpis[r->kpi];
-
     if (!is_open(ev, r))
         return false;
-    for (size_t i = 0; i < ev->model->kpis[r->kpi].n_refs; i++) {
-        const struct kpid_evaluator_source *source = &ev->sources[plan->refs[i].source];
-        if (!kpid_shards_keep(source->shards, source->n_shards, plan->refs[i].place, r->start_ms, r->end_ms))
-            return false;
-    }
-    return true;
+    return kpid_window_kept(ev, r->kpi, r->start_ms, r->end_ms);
 }
 
 /* What is counted again passes through windows that are final: until it has come to its end they stay as they are. */

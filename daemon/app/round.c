@@ -102,11 +102,36 @@ static void load_done(void *ctx, enum kpid_publish_status status)
         d->publisher_retry_ms = kpid_now_mono() + 500;
         return;
     }
+    d->publisher_ready = true;
+    if (d->former && kpid_publisher_undisturbed(d->publisher)) {
+        kpid_evaluator_free(d->evaluator);
+        d->evaluator = d->former;
+        d->former = NULL;
+        if (!kpid_publisher_lost(d->publisher) || d->tell_again)
+            return;
+        d->tell_again = true; /* d->loading stays until then: what Redis still has */
+        kpid_log(d, KPID_LOG_WARNING, "publishing: Redis lost what was told; all that is known is told again");
+        return;
+    }
+    kpid_evaluator_free(d->former);
     kpid_evaluator_free(d->evaluator);
+    d->former = NULL;
+    d->tell_again = false;
     d->evaluator = d->loading;
     d->loading = NULL;
-    d->publisher_ready = true;
     kpid_log(d, KPID_LOG_INFO, "publishing: alert states restored");
+}
+
+/* Redis may have lost {alert}: who has it is asked, and what is known here is kept until that is answered. */
+static void doubt_publisher(struct daemon *d)
+{
+    d->publisher_doubt = false;
+    d->publisher_ready = false;
+    if (d->evaluator) {
+        kpid_evaluator_free(d->former);
+        d->former = d->evaluator;
+        d->evaluator = NULL;
+    }
 }
 
 void kpid_round_publisher(struct daemon *d)
@@ -128,7 +153,8 @@ void kpid_round_lost(struct daemon *d)
 {
     d->publisher_ready = false;
     kpid_evaluator_free(d->evaluator);
-    d->evaluator = NULL;
+    kpid_evaluator_free(d->former);
+    d->evaluator = d->former = NULL;
     if (d->round != ROUND_PUBLISHING)
         d->round = ROUND_IDLE;
 }
@@ -167,7 +193,7 @@ static void published(void *ctx, enum kpid_publish_status status)
     default:
         kpid_log(d, KPID_LOG_WARNING, "publishing: another instance took over, or Redis lost what was written; again");
         d->round = ROUND_IDLE;
-        kpid_round_lost(d);
+        doubt_publisher(d);
         break;
     }
 }
@@ -233,6 +259,9 @@ static void begin(struct daemon *d)
         d->sources[s].released_at_cut_ms = d->sources[s].watermark.released_ms;
     /* Evaluating elapses clocks' deadlines: that belongs to the cut as well, so it comes first. */
     if (d->evaluator && d->publisher_ready && !unfinished && !d->stopping) {
+        if (d->tell_again)
+            kpid_evaluator_again(d->evaluator, d->views, d->loading);
+        d->tell_again = false;
         d->more = kpid_evaluator_run(d->evaluator, d->views, d->end_of_input, true, EVALUATIONS_A_ROUND, now);
         d->evaluated = true;
     }
@@ -268,6 +297,8 @@ void kpid_round_tick(struct daemon *d)
         }
         break;
     default:
+        if (d->publisher_doubt && d->publisher_ready && !kpid_round_busy(d->publisher))
+            doubt_publisher(d);
         if (kpid_redis_up(d->redis))
             begin(d);
         break;

@@ -54,6 +54,16 @@ static void acquisition_end(struct kpid_publisher *publisher, enum kpid_publish_
     loaded.done(ctx, status);
 }
 
+bool kpid_publisher_lost(const struct kpid_publisher *publisher)
+{
+    return publisher->lost;
+}
+
+bool kpid_publisher_undisturbed(const struct kpid_publisher *publisher)
+{
+    return publisher->undisturbed;
+}
+
 static bool read_int(const struct kpid_reply *item, int64_t *ret)
 {
     char text[24], *end;
@@ -182,6 +192,13 @@ static void on_header(void *ctx, const struct kpid_reply *reply)
     struct kpid_acquisition *acquisition = publisher->acquisition;
     keep(&acquisition->found_nonce, &reply->items[0]);
     keep(&acquisition->found_seq, &reply->items[1]);
+    int64_t seq = 0;
+    bool absent = acquisition->found_nonce.len == 0 && acquisition->found_seq.len == 0;
+    publisher->undisturbed =
+        absent ||
+        (acquisition->found_nonce.len == 32 && memcmp(acquisition->found_nonce.data, publisher->last_nonce, 32) == 0);
+    publisher->lost = publisher->undisturbed &&
+                      (absent || !read_int(&reply->items[1], &seq) || (uint64_t)seq < publisher->last_seq);
     kpid_part_add_alert_key(publisher, "h");
     kpid_part_add_str(publisher, publisher->nonce);
     kpid_part_add(publisher, acquisition->found_nonce.data, acquisition->found_nonce.len);
@@ -204,6 +221,8 @@ void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonc
     static const char digits[] = "0123456789abcdef";
     assert(!publisher->busy && !publisher->acquisition);
     kpid_publisher_let_go(publisher);
+    memcpy(publisher->last_nonce, publisher->nonce, sizeof publisher->nonce);
+    publisher->last_seq = publisher->seq;
     for (size_t i = 0; i < 16; i++) {
         publisher->nonce[2 * i] = digits[nonce[i] >> 4];
         publisher->nonce[2 * i + 1] = digits[nonce[i] & 15];

@@ -114,9 +114,9 @@ struct kpid_publisher {
     char *prefix;
 
     /* ownership */
-    bool owner;
-    char nonce[33]; /* hex */
-    uint64_t seq, term, tick;
+    bool owner, undisturbed, lost;
+    char nonce[33], last_nonce[33]; /* hex; the latter of the acquisition before */
+    uint64_t seq, last_seq, term, tick;
     struct kpid_acquisition *acquisition; /* under way, or NULL */
 
     /* rounds */

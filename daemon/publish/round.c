@@ -190,7 +190,7 @@ void kpid_round_snapshot(struct kpid_publisher *publisher, const struct kpid_sna
     const struct kpid_kpi *kpi = &publisher->model->kpis[snapshot->kpi];
     bool total = !snapshot->other && (!snapshot->group || kpi->n_by == 0);
     places = places_of(&kpi->windows[snapshot->window], total, places);
-    if (!places)
+    if (!(places & ~(unsigned)KPID_PLACE_AGAIN))
         return;
     struct kpid_entry entry = {.kafka = true,
                                .revision = snapshot->revision,

@@ -59,6 +59,12 @@ bool kpid_evaluator_run(struct kpid_evaluator *evaluator, const struct kpid_eval
 /* After a round's findings are safe: brings the shards' panes forward to what is final. */
 void kpid_evaluator_advance(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources);
 
+/* Redis lost what this evaluator had told, and nobody else told anything meanwhile: tells all of it again that can
+ * still be told, states, finals, kept windows, before the next round. `stored`: an evaluator that loaded what Redis
+ * still has; borrowed. */
+void kpid_evaluator_again(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources,
+                          const struct kpid_evaluator *stored);
+
 /* Boundaries by which this source's watermark is ahead of the slowest window that reads it (for max_pending). */
 uint64_t kpid_evaluator_pending(const struct kpid_evaluator *evaluator, uint32_t source, int64_t watermark_ms);
 int64_t kpid_evaluator_progress(const struct kpid_evaluator *evaluator, uint32_t kpi, uint32_t window);

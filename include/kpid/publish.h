@@ -39,6 +39,11 @@ struct kpid_publisher_loaded {
 void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonce[16],
                             const struct kpid_publisher_loaded *loaded, void *ctx);
 
+/* What the last acquisition found since this publisher last had {alert}: whether nobody else had it, and, if so, whether
+ * Redis holds less than it had acknowledged. */
+bool kpid_publisher_undisturbed(const struct kpid_publisher *publisher);
+bool kpid_publisher_lost(const struct kpid_publisher *publisher);
+
 /*
  * A round: what one tick found. First the alerts (one script: header compared; states, finals, log, active and outbox
  * written together), then, on its acknowledgement, the snapshots. Build it with the calls below in any order, then
@@ -58,7 +63,8 @@ enum kpid_place {
     KPID_PLACE_NEWEST = 1,  /* kpi:snap field <group> */
     KPID_PLACE_FINAL = 2,   /* kpi:snap field <group>@final */
     KPID_PLACE_WINDOW = 4,  /* kpi:win and kpi:wins */
-    KPID_PLACE_HISTORY = 8  /* kpi:hist (totals) */
+    KPID_PLACE_HISTORY = 8, /* kpi:hist (totals) */
+    KPID_PLACE_AGAIN = 64   /* beside the others: told again because Redis lost it; history says `restarted` */
 };
 void kpid_round_snapshot(struct kpid_publisher *publisher, const struct kpid_snapshot *snapshot, int64_t as_of_ms,
                          int64_t lag, unsigned places);

@@ -1,0 +1,77 @@
+/*
+ * What was told is told again, because Redis lost it and this process still knows: states of alerts, what is final, and
+ * every window that readers would find and whose panes are all kept. Nothing is judged.
+ */
+#include "evaluator.h"
+
+static void tell_window(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t start_ms, int64_t end_ms,
+                        unsigned places)
+{
+    struct occasion o = { .kpi = k, .window = w, .start_ms = start_ms, .end_ms = end_ms, .boundary_ms = end_ms,
+                          .final = true, .revision = kpid_revision_of(ev, k, w, start_ms),
+                          .places = places | KPID_PLACE_AGAIN };
+
+    kpid_occasion_run(ev, &o);
+}
+
+static void rolling(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t final_ms)
+{
+    const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+    int64_t last = kpid_after_multiple(final_ms, window->length_ms) - window->length_ms;
+    int64_t newest = kpid_after_multiple(final_ms, window->slide_ms) - window->slide_ms, first = last, begin, end_of;
+
+    kpid_span_of(ev, k, &begin, &end_of);
+    for (uint32_t n = 1; n < window->history && first - window->length_ms > begin &&
+                         kpid_window_kept(ev, k, first - 2 * window->length_ms, first - window->length_ms); n++)
+        first -= window->length_ms;
+    for (int64_t end = first; end <= last; end += window->length_ms)
+        if (kpid_window_kept(ev, k, end - window->length_ms, end))
+            tell_window(ev, k, w, end - window->length_ms, end, KPID_PLACE_WINDOW | KPID_PLACE_HISTORY);
+    if (kpid_window_kept(ev, k, newest - window->length_ms, newest))
+        tell_window(ev, k, w, newest - window->length_ms, newest, KPID_PLACE_FINAL | KPID_PLACE_NEWEST);
+}
+
+static void calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t final_ms)
+{
+    const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+    int64_t last = kpid_zone_period_start(window->zone, window->period, final_ms), first = last, begin, end_of;
+
+    kpid_span_of(ev, k, &begin, &end_of);
+    for (uint32_t n = 0; n < window->history && first > begin; n++) {
+        int64_t before = kpid_zone_period_start(window->zone, window->period, first - 1);
+        if (!kpid_window_kept(ev, k, before, first))
+            break;
+        first = before;
+    }
+    while (first < last) {
+        int64_t end = kpid_zone_period_next(window->zone, window->period, first);
+        unsigned places = KPID_PLACE_WINDOW | KPID_PLACE_HISTORY;
+        tell_window(ev, k, w, first, end, end == last ? places | KPID_PLACE_FINAL : places);
+        first = end;
+    }
+}
+
+void kpid_evaluator_again(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources,
+                          const struct kpid_evaluator *stored)
+{
+    ev->sources = sources;
+    ev->round++;
+    kpid_alerts_again(ev, stored);
+    kpid_revisions_again(ev);
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+        for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
+            const struct kpid_window *window = &ev->model->kpis[k].windows[w];
+            struct progress *progress = &ev->kpis[k].progress[w];
+            progress->version = 0; /* the newest is told again, too */
+            if (progress->final_ms == KPID_NEVER)
+                continue;
+            if (ev->sink->final)
+                ev->sink->final(ev->ctx, k, w, progress->final_ms);
+            if (window->kind == KPID_WINDOW_ROLLING)
+                rolling(ev, k, w, progress->final_ms);
+            else if (window->kind == KPID_WINDOW_CALENDAR)
+                calendar(ev, k, w, progress->final_ms);
+            else if (progress->last_final_ms != KPID_NEVER)
+                tell_window(ev, k, w, window->from_ms, progress->last_final_ms, KPID_PLACE_FINAL | KPID_PLACE_NEWEST);
+        }
+}
