@@ -24,6 +24,9 @@ static void on_partitions(void *ctx, uint32_t source, int32_t n)
     state->idle = kpid_realloc(state->idle, (size_t)n * sizeof(*state->idle));
     for (int32_t p = state->n_partitions; p < n; p++)
         state->slots[p] = NULL;
+    for (int32_t p = 0; p < state->n_partitions; p++)
+        if (state->slots[p] && state->slots[p]->state == SLOT_ACTIVE)
+            kpid_shard_set_partitions(state->slots[p]->shard, (uint32_t)n);
     kpid_log(d, KPID_LOG_INFO, "source %s has %d partitions", d->model->sources[source].name, n);
     state->n_partitions = n;
 }
