@@ -19,7 +19,7 @@ __stack_chk_fail fputs fprintf fwrite stderr __fprintf_chk __isoc99_sscanf strnd
 tgamma nan trunc nearbyint lrint llrint fmin fmax strpbrk strstr strspn strcspn tolower toupper __ctype_b_loc
 __ctype_tolower_loc isfinite cbrt hypot __memmove_chk __strcpy_chk _GLOBAL_OFFSET_TABLE_ sin cos exp2 errno __errno_location
 log_gamma strcpy strcat __divti3 __modti3 __udivti3 __umodti3 __floattidf __floatuntidf __fixdfti __fixunsdfti __multi3 __udivmodti4 __divmodti4
-__muloti4""".split())
+__muloti4 __popcountdi2""".split())
 
 
 class Unit(harness.TestCase):
