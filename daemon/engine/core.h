@@ -143,6 +143,7 @@ struct kpid_prepared {
     struct kpid_sample sample;
     uint32_t words;           /* keyed: bits, which conditions hold */
     uint32_t key_at, key_len; /* keyed measures and lists of keys: in shard->scratch */
+    uint64_t key_hash;        /* keyed */
 };
 
 struct kpid_dirty_pane {
@@ -217,6 +218,9 @@ struct kpid_span_cell {
 };
 extern const struct kpid_agg kpid_agg_span;
 
+/* No event before it comes any more: it would be late on every topic. */
+int64_t kpid_shard_closed(const struct kpid_shard *shard);
+
 /* prepare.c: works out which measures the event matters to. NONE or why the event is malformed. */
 enum kpid_reason kpid_shard_prepare(struct kpid_shard *shard, const struct kpid_record *record,
                                     const struct kpid_event *event);
@@ -259,9 +263,18 @@ void kpid_ladder_collect_before(const struct kpid_measure_state *m, size_t group
 /* keyed_table.c, keyed_apply.c, keyed_store.c: the keys of one keyed measure */
 struct kpid_keys *kpid_keys_new(const struct kpid_measure *def);
 void kpid_keys_free(struct kpid_keys *keys);
+struct kpid_keyed_key {
+    const char *bytes;
+    size_t len;
+    uint64_t hash; /* kpid_hash of them */
+};
 /* Takes what an event means to its key; false: the table or the key is full, and nothing changed. */
-bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const char *key, size_t len,
+bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const struct kpid_keyed_key *key,
                     const struct kpid_keyed_event *event) KPID_MUST_CHECK;
+/* Two steps ahead of it, some work apart, so that a key is near when it is taken: where it would be indexed, and then
+ * the key itself. */
+void kpid_keys_prefetch(const struct kpid_keys *keys, uint64_t hash);
+void kpid_keys_prefetch_block(const struct kpid_keys *keys, uint64_t hash);
 /* Counts what time alone has brought about before until_ms. */
 void kpid_keys_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_ms);
 /* Releases what no event at or after before_ms can change. */

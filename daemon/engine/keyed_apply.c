@@ -1,8 +1,6 @@
 /* Keyed measures against panes: a change of a key's items is worked out before and after, and the difference counts. */
 #include "keyed_table.h"
 
-#include "kpid/hash.h"
-
 struct change {
     struct kpid_shard *shard;
     struct kpid_keys *keys;
@@ -121,39 +119,72 @@ static void count_difference(const struct change *c)
     c->shard->n.undated += after->result.undated - before->result.undated;
 }
 
-bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const char *key, size_t len,
-                    const struct kpid_keyed_event *event)
+/* What a key's items were before, worked out; a key that is new had none. */
+static void open_before(struct kpid_keys *keys, struct keyed_block *block, int64_t horizon_ms)
+{
+    if (!block) {
+        keyed_reserve(keys, &keys->before, 0);
+        keys->before.items.n = 0;
+        keys->before.result = (struct kpid_keyed_result){ .next_timer_ms = KPID_FOREVER };
+        return;
+    }
+    keyed_open(keys, block, &keys->before);
+    keyed_work_out(keys, &keys->before, horizon_ms);
+}
+
+/* Puts an event into copies of a key's items; *ret_block: where the key is then. */
+static enum kpid_put put_event(struct kpid_shard *shard, uint32_t measure, const struct kpid_keyed_key *key,
+                               const struct kpid_keyed_event *event, struct keyed_block **block)
 {
     const struct kpid_measure *def = shard->measures[measure].def;
     struct kpid_keys *keys = shard->measures[measure].keys;
     struct change c = { shard, keys, measure };
-    uint64_t hash = kpid_hash(key, len, 0);
-    uint32_t entry = keyed_find(keys, hash, key, len);
+    struct kpid_items *items = &keys->after.items;
 
-    if (entry == UINT32_MAX) {
-        if (keys->used >= keys->spec->max_keys)
-            return false;
-        entry = keyed_make(keys, hash, key, len);
+    if (*block) {
+        keyed_open(keys, *block, &keys->after);
+    } else {
+        keyed_reserve(keys, &keys->after, 0);
+        items->n = 0;
     }
-    struct keyed_block *block = keys->entries[entry].block;
-    keyed_open(keys, block, &keys->after);
-    keys->after.items.before = groups_before;
-    keys->after.items.ctx = &c;
-    enum kpid_put put = keys->kind->put(keys->spec, &keys->after.items, event, shard->elapsed_ms);
+    items->before = groups_before;
+    items->ctx = &c;
+    enum kpid_put put = keys->kind->put(keys->spec, items, event, shard->elapsed_ms);
     if (put == KPID_PUT_FULL || put == KPID_PUT_NONE)
-        return put == KPID_PUT_NONE;
+        return put;
     if (put == KPID_PUT_CHANGED) {
-        keyed_open(keys, block, &keys->before);
+        open_before(keys, *block, shard->elapsed_ms);
         keyed_use_groups(shard, def, keys->before.items.gids, keys->before.items.n, -1);
-        keyed_use_groups(shard, def, keys->after.items.gids, keys->after.items.n, 1);
-        keyed_work_out(keys, &keys->before, shard->elapsed_ms);
+        keyed_use_groups(shard, def, items->gids, items->n, 1);
         keyed_work_out(keys, &keys->after, shard->elapsed_ms);
         count_difference(&c);
-        keyed_schedule(keys, entry, keys->after.result.next_timer_ms);
     }
-    keyed_set(keys, entry, &keys->after.items);
-    keyed_mark(keys, entry);
-    return true;
+    *block = *block ? keyed_set(keys, *block, items) : keyed_make(keys, key->hash, key->bytes, key->len, items);
+    if (put == KPID_PUT_CHANGED)
+        keyed_schedule(keys, *block, keys->after.result.next_timer_ms);
+    return put;
+}
+
+bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const struct kpid_keyed_key *key,
+                    const struct kpid_keyed_event *event)
+{
+    struct kpid_keys *keys = shard->measures[measure].keys;
+    struct keyed_block *block = keyed_find(keys, key->hash, key->bytes, key->len);
+    enum kpid_put put = KPID_PUT_CHANGED;
+
+    if (!block) {
+        if (keys->kind->idle && keys->kind->idle(keys->spec, event, kpid_shard_closed(shard), &keys->memo))
+            return true;
+        if (keys->used >= keys->spec->max_keys || key->len > KEYED_KEY_MAX)
+            return false;
+    } else if (keys->kind->touch) {
+        put = keys->kind->touch(keys->spec, block->words, block->n, event, shard->elapsed_ms, &keys->memo);
+    }
+    if (put == KPID_PUT_CHANGED)
+        put = put_event(shard, measure, key, event, &block);
+    if (put == KPID_PUT_QUIET || put == KPID_PUT_CHANGED)
+        keyed_mark(keys, block);
+    return put != KPID_PUT_FULL;
 }
 
 void kpid_keys_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_ms)
@@ -163,16 +194,16 @@ void kpid_keys_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_
 
     while (keys->n_heap && keys->heap[0].at_ms < until_ms) {
         struct keyed_timer timer = keyed_pop_timer(keys);
-        struct keyed_entry *entry = &keys->entries[timer.entry];
-        if (!entry->block || entry->timer_ms != timer.at_ms)
+        struct keyed_block *block = keys->entries[timer.entry];
+        if (!block || block->timer_ms != timer.at_ms)
             continue;
-        keyed_open(keys, entry->block, &keys->before);
-        keyed_open(keys, entry->block, &keys->after);
+        keyed_open(keys, block, &keys->before);
+        keyed_open(keys, block, &keys->after);
         keyed_work_out(keys, &keys->before, shard->elapsed_ms);
         keyed_work_out(keys, &keys->after, until_ms);
         count_difference(&c);
-        entry->timer_ms = KPID_FOREVER;
-        keyed_schedule(keys, timer.entry, keys->after.result.next_timer_ms);
+        block->timer_ms = KPID_FOREVER;
+        keyed_schedule(keys, block, keys->after.result.next_timer_ms);
     }
 }
 

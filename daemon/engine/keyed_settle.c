@@ -69,9 +69,9 @@ void kpid_keys_settle(struct kpid_shard *shard, uint32_t measure)
     if (!narrow_cells(shard, measure))
         return;
     for (uint32_t i = 0; i < keys->n_entries; i++) {
-        if (!keys->entries[i].block)
+        if (!keys->entries[i])
             continue;
-        keyed_open(keys, keys->entries[i].block, &keys->after);
+        keyed_open(keys, keys->entries[i], &keys->after);
         keyed_work_out(keys, &keys->after, shard->elapsed_ms);
         visit_durations(shard, measure, &keys->after, KPID_SAMPLE_WIDEN);
     }
@@ -80,12 +80,12 @@ void kpid_keys_settle(struct kpid_shard *shard, uint32_t measure)
 /* ---- forgetting ---- */
 
 /* Drops the first `n` items of a key, whose durations can't be taken back any more. */
-static void forget_items(struct kpid_shard *shard, uint32_t measure, uint32_t entry, size_t n)
+static void forget_items(struct kpid_shard *shard, uint32_t measure, struct keyed_block *block, size_t n)
 {
     struct kpid_keys *keys = shard->measures[measure].keys;
     struct keyed_side *side = &keys->after;
 
-    keyed_open(keys, keys->entries[entry].block, side);
+    keyed_open(keys, block, side);
     size_t rest = side->items.n - n;
     side->items.n = n;
     keyed_work_out(keys, side, shard->elapsed_ms);
@@ -93,32 +93,32 @@ static void forget_items(struct kpid_shard *shard, uint32_t measure, uint32_t en
     keyed_add_spans(shard->measures[measure].def, keys, side, -1);
     keyed_use_groups(shard, shard->measures[measure].def, side->items.gids, n, -1);
     if (!rest) {
-        keyed_drop(keys, entry);
+        keyed_drop(keys, block);
         return;
     }
     struct kpid_items kept = side->items;
     kept.words += n * kept.width;
     kept.gids += n * kept.n_gids;
     kept.n = rest;
-    keyed_set(keys, entry, &kept);
+    keyed_set(keys, block, &kept);
 }
 
 /* Takes out what no outcome hangs on. */
-static void prune_items(struct kpid_shard *shard, uint32_t measure, uint32_t entry, int64_t before_ms)
+static void prune_items(struct kpid_shard *shard, uint32_t measure, struct keyed_block *block, int64_t before_ms)
 {
     struct kpid_keys *keys = shard->measures[measure].keys;
     struct kpid_items *items = &keys->after.items;
     const struct kpid_measure *def = shard->measures[measure].def;
 
-    keyed_open(keys, keys->entries[entry].block, &keys->after);
+    keyed_open(keys, block, &keys->after);
     size_t n = items->n;
     keyed_use_groups(shard, def, items->gids, n, -1);
     keys->kind->prune(keys->spec, items, before_ms);
     keyed_use_groups(shard, def, items->gids, items->n, 1);
     if (items->n == 0)
-        keyed_drop(keys, entry);
+        keyed_drop(keys, block);
     else if (items->n < n)
-        keyed_set(keys, entry, items);
+        keyed_set(keys, block, items);
 }
 
 /* A pass over all keys costs as much as they are many: not more often than 16 times in the time they are kept, or, where
@@ -133,7 +133,7 @@ static int64_t sweep_interval(const struct kpid_keys *keys, int64_t lifetime_ms,
 static void sweep(struct kpid_shard *shard, uint32_t measure, uint32_t entry, int64_t before_ms)
 {
     struct kpid_keys *keys = shard->measures[measure].keys;
-    struct keyed_block *block = keys->entries[entry].block;
+    struct keyed_block *block = keys->entries[entry];
 
     if (!block)
         return;
@@ -141,9 +141,9 @@ static void sweep(struct kpid_shard *shard, uint32_t measure, uint32_t entry, in
                                 .width = keys->width, .n_gids = keys->n_gids };
     size_t n = keys->kind->settled(keys->spec, &items, before_ms);
     if (n)
-        forget_items(shard, measure, entry, n);
-    if (keys->kind->prune && keys->entries[entry].block)
-        prune_items(shard, measure, entry, before_ms);
+        forget_items(shard, measure, block, n);
+    if (keys->kind->prune && keys->entries[entry])
+        prune_items(shard, measure, keys->entries[entry], before_ms);
 }
 
 void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before_ms)

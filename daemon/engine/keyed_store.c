@@ -5,10 +5,8 @@
 
 #include <stdlib.h>
 
-static void pack_entry(struct kpid_keys *keys, uint32_t entry, struct kpid_buf *out)
+static void pack_block(const struct kpid_keys *keys, struct keyed_block *block, struct kpid_buf *out)
 {
-    struct keyed_block *block = keys->entries[entry].block;
-
     kpid_pack_bytes(out, keyed_key(keys, block), block->key_len);
     kpid_pack_u64(out, block->n);
     for (size_t i = 0; i < (size_t)block->n * keys->width; i++)
@@ -22,12 +20,12 @@ void kpid_keys_pack_dirty(struct kpid_keys *keys, kpid_keys_emit *emit, void *ct
     struct kpid_buf one = KPID_BUF_INIT;
 
     for (size_t i = 0; i < keys->n_dirty; i++) {
-        uint32_t entry = keys->dirty[i];
-        if (!keys->entries[entry].block || !keys->entries[entry].block->dirty)
+        struct keyed_block *block = keys->entries[keys->dirty[i]];
+        if (!block || !block->dirty)
             continue;
-        keys->entries[entry].block->dirty = false;
+        block->dirty = 0;
         kpid_buf_clear(&one);
-        pack_entry(keys, entry, &one);
+        pack_block(keys, block, &one);
         emit(ctx, one.data, one.len);
     }
     keys->n_dirty = 0;
@@ -41,10 +39,10 @@ bool kpid_keys_pack_range(struct kpid_keys *keys, uint32_t *entry, size_t max_by
     size_t written = 0;
 
     for (; *entry < keys->n_entries && written < max_bytes; ++*entry) {
-        if (!keys->entries[*entry].block)
+        if (!keys->entries[*entry])
             continue;
         kpid_buf_clear(&one);
-        pack_entry(keys, *entry, &one);
+        pack_block(keys, keys->entries[*entry], &one);
         emit(ctx, one.data, one.len);
         written += one.len;
     }
@@ -81,16 +79,14 @@ bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpa
     const char *key = kpid_unpack_bytes(in, &len);
     uint64_t n = kpid_unpack_u64(in);
 
-    if (in->bad || n == 0 || n > KPID_ITEMS_MAX)
+    if (in->bad || n == 0 || n > KPID_ITEMS_MAX || len > KEYED_KEY_MAX)
         return false;
     uint64_t hash = kpid_hash(key, len, 0);
-    uint32_t entry = keyed_find(keys, hash, key, len);
-    if (entry != UINT32_MAX) {
-        struct keyed_block *old = keys->entries[entry].block;
+    struct keyed_block *old = keyed_find(keys, hash, key, len);
+    if (old) {
         keyed_use_groups(shard, m->def, keyed_gids(keys, old), old->n, -1);
-        keyed_drop(keys, entry);
+        keyed_drop(keys, old);
     }
-    entry = keyed_make(keys, hash, key, len);
     keyed_reserve(keys, &keys->after, n);
     items->n = n;
     for (size_t i = 0; i < n * keys->width; i++)
@@ -102,7 +98,7 @@ bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpa
     if (in->bad)
         return false;
     keyed_use_groups(shard, m->def, items->gids, n, 1);
-    keyed_set(keys, entry, items);
+    keyed_make(keys, hash, key, len, items);
     return true;
 }
 
@@ -111,11 +107,11 @@ void kpid_keys_loaded(struct kpid_shard *shard, uint32_t measure)
     struct kpid_keys *keys = shard->measures[measure].keys;
 
     for (uint32_t i = 0; i < keys->n_entries; i++) {
-        if (!keys->entries[i].block)
+        if (!keys->entries[i])
             continue;
-        keyed_open(keys, keys->entries[i].block, &keys->after);
+        keyed_open(keys, keys->entries[i], &keys->after);
         keyed_work_out(keys, &keys->after, shard->elapsed_ms);
-        keyed_schedule(keys, i, keys->after.result.next_timer_ms);
+        keyed_schedule(keys, keys->entries[i], keys->after.result.next_timer_ms);
         keyed_add_spans(shard->measures[measure].def, keys, &keys->after, 1);
     }
 }

@@ -2,8 +2,12 @@
 
 #include "kpid/hash.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CACHE_LINE_BYTES 64
+#define KEYED_N_MAX      ((1u << 11) - 1)
 
 struct kpid_keys *kpid_keys_new(const struct kpid_measure *def)
 {
@@ -14,6 +18,7 @@ struct kpid_keys *kpid_keys_new(const struct kpid_measure *def)
     keys->width = keys->kind->width;
     keys->n_gids = def->n_groupings - 1;
     keys->swept_ms = KPID_NEVER;
+    keys->memo = (struct kpid_keyed_memo){ KPID_NEVER, KPID_NEVER };
     if (keys->spec->aged)
         keys->spans = kpid_spans_new(def->n_groupings, KPID_TRACKS_MAX);
     return keys;
@@ -24,10 +29,11 @@ void kpid_keys_free(struct kpid_keys *keys)
     if (!keys)
         return;
     for (uint32_t i = 0; i < keys->n_entries; i++)
-        free(keys->entries[i].block);
+        free(keys->entries[i]);
     free(keys->entries);
     free(keys->free_entries);
-    free(keys->index);
+    free(keys->tags);
+    free(keys->slots);
     free(keys->heap);
     free(keys->dirty);
     kpid_spans_free(keys->spans);
@@ -43,8 +49,8 @@ uint64_t kpid_keys_count(const struct kpid_keys *keys)
 
 size_t kpid_keys_bytes(const struct kpid_keys *keys)
 {
-    return keys->bytes + keys->cap_entries * sizeof(*keys->entries) +
-           keys->index_cap * sizeof(*keys->index) + keys->cap_heap * sizeof(*keys->heap) +
+    return keys->bytes + keys->cap_entries * sizeof(struct keyed_block *) +
+           keys->index_cap * (sizeof(*keys->tags) + sizeof(struct keyed_block *)) + keys->cap_heap * sizeof(*keys->heap) +
            (keys->spans ? kpid_spans_bytes(keys->spans) : 0);
 }
 
@@ -61,138 +67,197 @@ static uint32_t home_of(uint64_t hash, uint32_t mask)
     return (uint32_t)(hash >> 32) & mask;
 }
 
-uint32_t keyed_find(const struct kpid_keys *keys, uint64_t hash, const char *key, size_t len)
+static uint8_t tag_of(uint64_t hash)
 {
-    uint32_t mask = keys->index_cap - 1, found;
-
-    if (!keys->index_cap)
-        return UINT32_MAX;
-    for (uint32_t at = home_of(hash, mask); (found = keys->index[at]); at = (at + 1) & mask) {
-        const struct keyed_entry *entry = &keys->entries[found - 1];
-        if (entry->hash == hash && entry->block->key_len == len &&
-            !memcmp(keyed_key(keys, entry->block), key, len))
-            return found - 1;
-    }
-    return UINT32_MAX;
+    return (uint8_t)(hash & 0x7f) | 0x80;
 }
 
-static void index_put(struct kpid_keys *keys, uint32_t entry)
+static uint64_t hash_of(const struct kpid_keys *keys, struct keyed_block *block)
 {
-    uint32_t mask = keys->index_cap - 1, at = home_of(keys->entries[entry].hash, mask);
+    return kpid_hash(keyed_key(keys, block), block->key_len, 0);
+}
 
-    while (keys->index[at])
+struct keyed_block *keyed_find(const struct kpid_keys *keys, uint64_t hash, const char *key, size_t len)
+{
+    uint32_t mask = keys->index_cap - 1;
+    uint8_t tag = tag_of(hash), found;
+
+    if (!keys->index_cap)
+        return NULL;
+    for (uint32_t at = home_of(hash, mask); (found = keys->tags[at]); at = (at + 1) & mask) {
+        if (found != tag)
+            continue;
+        struct keyed_block *block = keys->slots[at];
+        if (block->key_len == len && !memcmp(keyed_key(keys, block), key, len))
+            return block;
+    }
+    return NULL;
+}
+
+void kpid_keys_prefetch(const struct kpid_keys *keys, uint64_t hash)
+{
+    if (!keys->index_cap)
+        return;
+    uint32_t at = home_of(hash, keys->index_cap - 1);
+    __builtin_prefetch(&keys->tags[at]);
+    __builtin_prefetch(&keys->slots[at]);
+}
+
+void kpid_keys_prefetch_block(const struct kpid_keys *keys, uint64_t hash)
+{
+    uint32_t mask = keys->index_cap - 1;
+    uint8_t tag = tag_of(hash), found;
+
+    if (!keys->index_cap)
+        return;
+    for (uint32_t at = home_of(hash, mask); (found = keys->tags[at]); at = (at + 1) & mask)
+        if (found == tag) {
+            __builtin_prefetch(keys->slots[at], 1);
+            __builtin_prefetch((const char *)keys->slots[at] + CACHE_LINE_BYTES, 1);
+            return;
+        }
+}
+
+static void index_put(struct kpid_keys *keys, uint64_t hash, struct keyed_block *block)
+{
+    uint32_t mask = keys->index_cap - 1, at = home_of(hash, mask);
+
+    while (keys->tags[at])
         at = (at + 1) & mask;
-    keys->index[at] = entry + 1;
+    keys->tags[at] = tag_of(hash);
+    keys->slots[at] = block;
 }
 
 static void index_grow(struct kpid_keys *keys)
 {
-    free(keys->index);
+    free(keys->tags);
+    free(keys->slots);
     keys->index_cap = keys->index_cap ? keys->index_cap * 2 : 64;
-    keys->index = kpid_zalloc(keys->index_cap, sizeof(*keys->index));
+    keys->tags = kpid_zalloc(keys->index_cap, sizeof(*keys->tags));
+    keys->slots = kpid_alloc(keys->index_cap * sizeof(struct keyed_block *));
     for (uint32_t i = 0; i < keys->n_entries; i++)
-        if (keys->entries[i].block)
-            index_put(keys, i);
+        if (keys->entries[i])
+            index_put(keys, hash_of(keys, keys->entries[i]), keys->entries[i]);
 }
 
-/* Takes an entry out of the index and closes the gap that open addressing would leave (Knuth, 6.4, algorithm R). */
-static void index_remove(struct kpid_keys *keys, uint32_t entry)
+static uint32_t index_slot(const struct kpid_keys *keys, struct keyed_block *block)
 {
-    uint32_t mask = keys->index_cap - 1, at = home_of(keys->entries[entry].hash, mask);
+    uint32_t mask = keys->index_cap - 1, at = home_of(hash_of(keys, block), mask);
 
-    while (keys->index[at] != entry + 1)
+    while (keys->slots[at] != block || !keys->tags[at])
         at = (at + 1) & mask;
-    for (uint32_t next = (at + 1) & mask; keys->index[next]; next = (next + 1) & mask) {
-        uint32_t home = home_of(keys->entries[keys->index[next] - 1].hash, mask);
-        if (((next - home) & mask) >= ((next - at) & mask)) {
-            keys->index[at] = keys->index[next];
-            at = next;
-        }
-    }
-    keys->index[at] = 0;
-}
-
-uint32_t keyed_make(struct kpid_keys *keys, uint64_t hash, const char *key, size_t len)
-{
-    uint32_t at;
-
-    if (keys->n_free) {
-        at = keys->free_entries[--keys->n_free];
-    } else {
-        if (keys->n_entries == keys->cap_entries) {
-            keys->cap_entries = keys->cap_entries ? keys->cap_entries + keys->cap_entries / 2 : 64;
-            keys->entries = kpid_realloc(keys->entries, keys->cap_entries * sizeof(*keys->entries));
-        }
-        at = keys->n_entries++;
-    }
-    struct keyed_block *block = kpid_zalloc(1, block_size(keys, 0, len));
-    block->key_len = (uint32_t)len;
-    memcpy(keyed_key(keys, block), key, len);
-    keys->entries[at] = (struct keyed_entry){ hash, KPID_FOREVER, block };
-    keys->used++;
-    keys->bytes += block_size(keys, 0, len);
-    if (keys->used * 4 > keys->index_cap * 3)
-        index_grow(keys);
-    else
-        index_put(keys, at);
     return at;
 }
 
-void keyed_drop(struct kpid_keys *keys, uint32_t entry)
+/* Takes a key out of the index and closes the gap that open addressing would leave (Knuth, 6.4, algorithm R). */
+static void index_remove(struct kpid_keys *keys, struct keyed_block *block)
 {
-    struct keyed_block *block = keys->entries[entry].block;
+    uint32_t mask = keys->index_cap - 1, at = index_slot(keys, block);
 
-    index_remove(keys, entry);
-    keys->bytes -= block_size(keys, block->n, block->key_len);
-    free(block);
-    keys->entries[entry].block = NULL;
-    keys->entries[entry].timer_ms = KPID_FOREVER;
-    keys->used--;
-    if (keys->n_free == keys->cap_free) {
-        keys->cap_free = keys->cap_free ? keys->cap_free * 2 : 64;
-        keys->free_entries = kpid_realloc(keys->free_entries, keys->cap_free * sizeof(*keys->free_entries));
+    for (uint32_t next = (at + 1) & mask; keys->tags[next]; next = (next + 1) & mask) {
+        uint32_t home = home_of(hash_of(keys, keys->slots[next]), mask);
+        if (((next - home) & mask) >= ((next - at) & mask)) {
+            keys->tags[at] = keys->tags[next];
+            keys->slots[at] = keys->slots[next];
+            at = next;
+        }
     }
-    keys->free_entries[keys->n_free++] = entry;
+    keys->tags[at] = 0;
 }
 
-void keyed_set(struct kpid_keys *keys, uint32_t entry, const struct kpid_items *items)
+static uint32_t entry_take(struct kpid_keys *keys)
 {
-    struct keyed_block *block = keys->entries[entry].block, *old = block;
-
-    if (items->n != old->n) {
-        block = kpid_alloc(block_size(keys, items->n, old->key_len));
-        *block = *old;
-        block->n = (uint16_t)items->n;
-        memcpy(keyed_key(keys, block), keyed_key(keys, old), old->key_len);
-        keys->bytes += block_size(keys, items->n, old->key_len);
-        keys->bytes -= block_size(keys, old->n, old->key_len);
-        keys->entries[entry].block = block;
-        free(old);
+    if (keys->n_free)
+        return keys->free_entries[--keys->n_free];
+    if (keys->n_entries == keys->cap_entries) {
+        keys->cap_entries = keys->cap_entries ? keys->cap_entries + keys->cap_entries / 2 : 64;
+        keys->entries = kpid_realloc(keys->entries, keys->cap_entries * sizeof(struct keyed_block *));
     }
+    return keys->n_entries++;
+}
+
+static void copy_items(const struct kpid_keys *keys, struct keyed_block *block, const struct kpid_items *items)
+{
     memcpy(block->words, items->words, items->n * keys->width * sizeof(*items->words));
     if (keys->n_gids)
         memcpy(keyed_gids(keys, block), items->gids, items->n * keys->n_gids * sizeof(*items->gids));
 }
 
-void keyed_mark(struct kpid_keys *keys, uint32_t entry)
+struct keyed_block *keyed_make(struct kpid_keys *keys, uint64_t hash, const char *key, size_t len,
+                               const struct kpid_items *items)
 {
-    if (keys->entries[entry].block->dirty)
+    uint32_t entry = entry_take(keys);
+    struct keyed_block *block = kpid_alloc(block_size(keys, items->n, len));
+
+    assert(len <= KEYED_KEY_MAX);
+    block->timer_ms = KPID_FOREVER;
+    block->entry = entry;
+    block->key_len = (uint32_t)len & KEYED_KEY_MAX;
+    block->n = (uint32_t)items->n & KEYED_N_MAX;
+    block->dirty = 0;
+    copy_items(keys, block, items);
+    memcpy(keyed_key(keys, block), key, len);
+    keys->entries[entry] = block;
+    keys->used++;
+    keys->bytes += block_size(keys, items->n, len);
+    if (keys->used * 4 > keys->index_cap * 3)
+        index_grow(keys);
+    else
+        index_put(keys, hash, block);
+    return block;
+}
+
+void keyed_drop(struct kpid_keys *keys, struct keyed_block *block)
+{
+    index_remove(keys, block);
+    keys->bytes -= block_size(keys, block->n, block->key_len);
+    keys->entries[block->entry] = NULL;
+    keys->used--;
+    if (keys->n_free == keys->cap_free) {
+        keys->cap_free = keys->cap_free ? keys->cap_free * 2 : 64;
+        keys->free_entries = kpid_realloc(keys->free_entries, keys->cap_free * sizeof(*keys->free_entries));
+    }
+    keys->free_entries[keys->n_free++] = block->entry;
+    free(block);
+}
+
+struct keyed_block *keyed_set(struct kpid_keys *keys, struct keyed_block *block, const struct kpid_items *items)
+{
+    if (items->n != block->n) {
+        struct keyed_block *old = block;
+        block = kpid_alloc(block_size(keys, items->n, old->key_len));
+        *block = *old;
+        block->n = (uint32_t)items->n & KEYED_N_MAX;
+        memcpy(keyed_key(keys, block), keyed_key(keys, old), old->key_len);
+        keys->bytes += block_size(keys, items->n, old->key_len);
+        keys->bytes -= block_size(keys, old->n, old->key_len);
+        keys->slots[index_slot(keys, old)] = block;
+        keys->entries[block->entry] = block;
+        free(old);
+    }
+    copy_items(keys, block, items);
+    return block;
+}
+
+void keyed_mark(struct kpid_keys *keys, struct keyed_block *block)
+{
+    if (block->dirty)
         return;
-    keys->entries[entry].block->dirty = true;
+    block->dirty = 1;
     if (keys->n_dirty == keys->cap_dirty) {
         keys->cap_dirty = keys->cap_dirty ? keys->cap_dirty * 2 : 64;
         keys->dirty = kpid_realloc(keys->dirty, keys->cap_dirty * sizeof(*keys->dirty));
     }
-    keys->dirty[keys->n_dirty++] = entry;
+    keys->dirty[keys->n_dirty++] = block->entry;
 }
 
-/* ---- timers: a binary heap; an entry that moved or went leaves its old timer behind, which is then passed over ---- */
+/* ---- timers: a binary heap; a key that went or was put off leaves its old timer behind, which is then passed over ---- */
 
-void keyed_schedule(struct kpid_keys *keys, uint32_t entry, int64_t at_ms)
+void keyed_schedule(struct kpid_keys *keys, struct keyed_block *block, int64_t at_ms)
 {
-    if (keys->entries[entry].timer_ms <= at_ms)
+    if (block->timer_ms <= at_ms)
         return;
-    keys->entries[entry].timer_ms = at_ms;
+    block->timer_ms = at_ms;
     if (keys->n_heap == keys->cap_heap) {
         keys->cap_heap = keys->cap_heap ? keys->cap_heap + keys->cap_heap / 2 : 64;
         keys->heap = kpid_realloc(keys->heap, keys->cap_heap * sizeof(*keys->heap));
@@ -202,7 +267,7 @@ void keyed_schedule(struct kpid_keys *keys, uint32_t entry, int64_t at_ms)
         keys->heap[at] = keys->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
-    keys->heap[at] = (struct keyed_timer){ at_ms, entry };
+    keys->heap[at] = (struct keyed_timer){ at_ms, block->entry };
 }
 
 struct keyed_timer keyed_pop_timer(struct kpid_keys *keys)

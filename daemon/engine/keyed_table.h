@@ -8,17 +8,13 @@
 
 /* One allocation a key: this, then n items of `width` numbers, then n * n_gids group numbers, then the key. */
 struct keyed_block {
-    uint32_t key_len;
-    uint16_t n;
-    bool dirty;
+    int64_t timer_ms;          /* scheduled in the heap, no later than the next timer; KPID_FOREVER: none */
+    uint32_t entry;
+    uint32_t key_len : 20, n : 11, dirty : 1;
     int64_t words[];
 };
 
-struct keyed_entry {
-    uint64_t hash;
-    int64_t timer_ms;          /* scheduled in the heap, no later than the next timer; KPID_FOREVER: none */
-    struct keyed_block *block; /* NULL: the entry is free */
-};
+#define KEYED_KEY_MAX ((1u << 20) - 1) /* bytes; events with a longer key are refused */
 
 struct keyed_timer {
     int64_t at_ms;
@@ -37,10 +33,14 @@ struct kpid_keys {
     const struct kpid_keyed *kind;
     const struct kpid_keyed_spec *spec;
     size_t width, n_gids;      /* groupings but the total */
-    struct keyed_entry *entries;
+    struct keyed_block **entries; /* NULL: free */
     uint32_t n_entries, cap_entries, used;
     uint32_t *free_entries, n_free, cap_free;
-    uint32_t *index, index_cap; /* hash -> entry + 1 */
+    /* hash -> block: an open-addressing table. A tag is 0 where the slot is free, else some bits of the hash, so that
+     * the blocks of other keys are rarely looked at. */
+    uint8_t *tags;
+    struct keyed_block **slots;
+    uint32_t index_cap;
     struct keyed_timer *heap;
     size_t n_heap, cap_heap;
     uint32_t *dirty;
@@ -51,6 +51,7 @@ struct kpid_keys {
     size_t bytes;
     struct kpid_spans *spans;  /* of outcomes of that kind, NULL: nobody asks for the oldest */
     struct keyed_side before, after; /* scratch: a key before and after a change */
+    struct kpid_keyed_memo memo;
 };
 
 static inline uint32_t *keyed_gids(const struct kpid_keys *keys, struct keyed_block *block)
@@ -63,15 +64,16 @@ static inline char *keyed_key(const struct kpid_keys *keys, struct keyed_block *
 }
 
 /* keyed_table.c */
-uint32_t keyed_find(const struct kpid_keys *keys, uint64_t hash, const char *key, size_t len); /* UINT32_MAX */
-/* An entry without items. */
-uint32_t keyed_make(struct kpid_keys *keys, uint64_t hash, const char *key, size_t len);
-void keyed_drop(struct kpid_keys *keys, uint32_t entry);
-/* Copies items into the entry's block, which moves when their number changed. */
-void keyed_set(struct kpid_keys *keys, uint32_t entry, const struct kpid_items *items);
-void keyed_mark(struct kpid_keys *keys, uint32_t entry);
-/* The entry's timer is to fire at or before at_ms; an earlier one stays. */
-void keyed_schedule(struct kpid_keys *keys, uint32_t entry, int64_t at_ms);
+struct keyed_block *keyed_find(const struct kpid_keys *keys, uint64_t hash, const char *key, size_t len); /* NULL */
+/* A new key, whose hash is given, with its first items. len <= KEYED_KEY_MAX. */
+struct keyed_block *keyed_make(struct kpid_keys *keys, uint64_t hash, const char *key, size_t len,
+                               const struct kpid_items *items);
+void keyed_drop(struct kpid_keys *keys, struct keyed_block *block);
+/* Copies items into the block, which moves when their number changed; returns it. */
+struct keyed_block *keyed_set(struct kpid_keys *keys, struct keyed_block *block, const struct kpid_items *items);
+void keyed_mark(struct kpid_keys *keys, struct keyed_block *block);
+/* The key's timer is to fire at or before at_ms; an earlier one stays. */
+void keyed_schedule(struct kpid_keys *keys, struct keyed_block *block, int64_t at_ms);
 struct keyed_timer keyed_pop_timer(struct kpid_keys *keys);
 void keyed_side_release(struct keyed_side *side);
 /* Room for n items and an event's more. */

@@ -111,6 +111,20 @@ static enum kpid_reason prepare_value(struct kpid_shard *shard, const struct kpi
     }
 }
 
+/* Most measures that an event matters to are keyed alike: takes the key over from the one before. */
+static bool same_key(const struct kpid_shard *shard, struct kpid_prepared *p, const char *bytes, size_t len)
+{
+    const struct kpid_prepared *last = p - 1;
+
+    if (shard->n_prepared == 0 || !shard->measures[last->measure].keys || last->key_len != len ||
+        memcmp(shard->scratch.data + last->key_at, bytes, len))
+        return false;
+    p->key_at = last->key_at;
+    p->key_len = last->key_len;
+    p->key_hash = last->key_hash;
+    return true;
+}
+
 /* A keyed measure: which of its words the event says, and whose key. `wanted` false: none. */
 static enum kpid_reason prepare_keyed(struct kpid_shard *shard, const struct kpid_measure *def,
                                       const struct kpid_event *event, struct kpid_prepared *p, bool *mismatch,
@@ -130,9 +144,13 @@ static enum kpid_reason prepare_keyed(struct kpid_shard *shard, const struct kpi
     enum kpid_reason reason = bytes_of(shard, &def->keyed.key, event, text, &bytes, &len, absent);
     if (reason != KPID_REASON_NONE || *absent)
         return reason;
-    p->key_at = (uint32_t)shard->scratch.len;
-    p->key_len = (uint32_t)len;
-    kpid_buf_add(&shard->scratch, bytes, len);
+    if (!same_key(shard, p, bytes, len)) {
+        p->key_at = (uint32_t)shard->scratch.len;
+        p->key_len = (uint32_t)len;
+        p->key_hash = kpid_hash(bytes, len, 0);
+        kpid_buf_add(&shard->scratch, bytes, len);
+    }
+    kpid_keys_prefetch(shard->measures[p->measure].keys, p->key_hash);
     return KPID_REASON_NONE;
 }
 

@@ -153,6 +153,42 @@ static enum kpid_put retention_put(const struct kpid_keyed_spec *spec, struct kp
     return ret == KPID_PUT_CHANGED ? ret : next;
 }
 
+/* The civil day of ts_ms, in the memo. */
+static void day_find(const struct kpid_keyed_spec *spec, int64_t ts_ms, struct kpid_keyed_memo *memo)
+{
+    if (memo->from_ms != KPID_NEVER && ts_ms >= memo->from_ms && ts_ms < memo->to_ms)
+        return;
+    memo->from_ms = day_start(spec, ts_ms);
+    memo->to_ms = day_next(spec, ts_ms);
+}
+
+/* Who has returned on that day already has, and returns no more. */
+static enum kpid_put retention_touch(const struct kpid_keyed_spec *spec, int64_t *words, size_t n,
+                                     const struct kpid_keyed_event *event, int64_t horizon_ms,
+                                     struct kpid_keyed_memo *memo)
+{
+    (void)horizon_ms;
+    if (event->words != 1u << RETURN)
+        return KPID_PUT_CHANGED;
+    day_find(spec, event->ts_ms, memo);
+    while (n > 0 && kpid_item_ts(words[n - 1]) >= event->ts_ms)
+        n--;
+    for (; n > 0 && kpid_item_ts(words[n - 1]) >= memo->from_ms; n--)
+        if (kpid_item_word(words[n - 1]) == RETURN)
+            return KPID_PUT_NONE;
+    return KPID_PUT_CHANGED;
+}
+
+/* A return of somebody of whom no earlier day is known, and won't be. */
+static bool retention_idle(const struct kpid_keyed_spec *spec, const struct kpid_keyed_event *event, int64_t closed_ms,
+                           struct kpid_keyed_memo *memo)
+{
+    if (event->words != 1u << RETURN || spec->retention.days[0] == 0)
+        return false;
+    day_find(spec, event->ts_ms, memo);
+    return memo->from_ms <= closed_ms;
+}
+
 static size_t retention_settled(const struct kpid_keyed_spec *spec, const struct kpid_items *items, int64_t before_ms)
 {
     struct cohort c;
@@ -210,6 +246,8 @@ const struct kpid_keyed kpid_keyed_retention = {
     .grouped_by = "the event that starts it",
     .has_groups = retention_has_groups,
     .put = retention_put,
+    .touch = retention_touch,
+    .idle = retention_idle,
     .outcomes_max = retention_outcomes_max,
     .work_out = retention_work_out,
     .settled = retention_settled,

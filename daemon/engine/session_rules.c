@@ -63,6 +63,21 @@ static enum kpid_put session_put(const struct kpid_keyed_spec *spec, struct kpid
     return quiet ? KPID_PUT_QUIET : KPID_PUT_CHANGED;
 }
 
+/* An event of the latest session, which is not over: it is longer by one. Earlier sessions end more than a gap before. */
+static enum kpid_put session_touch(const struct kpid_keyed_spec *spec, int64_t *words, size_t n,
+                                   const struct kpid_keyed_event *event, int64_t horizon_ms,
+                                   struct kpid_keyed_memo *memo)
+{
+    int64_t *session = words + (n - 1) * WIDTH, end = session[LAST] + spec->session.gap_ms, ts = event->ts_ms;
+
+    (void)memo;
+    if (ts <= session[FIRST] || ts > end || end < horizon_ms)
+        return KPID_PUT_CHANGED;
+    session[EVENTS]++;
+    session[LAST] = ts > session[LAST] ? ts : session[LAST];
+    return KPID_PUT_QUIET;
+}
+
 static void session_work_out(const struct kpid_keyed_spec *spec, const struct kpid_items *items, int64_t horizon_ms,
                              struct kpid_outcome *ret, struct kpid_keyed_result *result)
 {
@@ -129,6 +144,7 @@ const struct kpid_keyed kpid_keyed_session = {
     .grouped_by = "its first event",
     .has_groups = session_has_groups,
     .put = session_put,
+    .touch = session_touch,
     .outcomes_max = session_outcomes_max,
     .work_out = session_work_out,
     .settled = session_settled,

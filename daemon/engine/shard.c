@@ -183,7 +183,8 @@ static bool apply_keyed(struct kpid_shard *shard, const struct kpid_event *event
     for (size_t g = 1; g < def->n_groupings; g++)
         gids[g - 1] = grouped ? kpid_shard_gid(shard, event, def->groupings[g]) : KPID_GID_OTHER;
     struct kpid_keyed_event keyed = { .ts_ms = event->ts_ms, .words = p->words, .gids = gids };
-    bool taken = kpid_keys_take(shard, p->measure, shard->scratch.data + p->key_at, p->key_len, &keyed);
+    struct kpid_keyed_key key = { shard->scratch.data + p->key_at, p->key_len, p->key_hash };
+    bool taken = kpid_keys_take(shard, p->measure, &key, &keyed);
     shard->n.keys_refused += !taken;
     return taken;
 }
@@ -274,6 +275,11 @@ enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_reco
     }
     if (class == KPID_CLASS_DUPLICATE)
         return close_record(shard, record, class, KPID_REASON_NONE);
+    for (size_t i = 0; i < shard->n_prepared; i++) {
+        const struct kpid_keys *keys = shard->measures[shard->prepared[i].measure].keys;
+        if (keys)
+            kpid_keys_prefetch_block(keys, shard->prepared[i].key_hash);
+    }
     note_activity(shard, event);
     if (marked)
         kpid_dedup_mark(shard->dedup, mark, event->ts_ms);
@@ -294,6 +300,17 @@ int64_t kpid_shard_highest(const struct kpid_shard *shard, uint32_t topic)
 int64_t kpid_shard_first(const struct kpid_shard *shard)
 {
     return shard->first_ms;
+}
+
+int64_t kpid_shard_closed(const struct kpid_shard *shard)
+{
+    int64_t clock = KPID_FOREVER;
+
+    for (size_t t = 0; t < shard->source->n_topics; t++)
+        if (shard->topics[t].highest_ms < clock)
+            clock = shard->topics[t].highest_ms;
+    return clock == KPID_NEVER ? KPID_NEVER
+                               : clock - shard->source->out_of_order_ms - shard->source->allowed_lateness_ms;
 }
 
 int64_t kpid_shard_watermark(const struct kpid_shard *shard, const bool *idle, bool *ret_idle)
@@ -347,12 +364,9 @@ void kpid_shard_advance(struct kpid_shard *shard, const int64_t *progress_ms, in
     }
     if (lowest != KPID_FOREVER)
         kpid_ladder_advance(shard, (uint32_t)shard->plan->n_measures, lowest, released_ms);
-    int64_t clock = KPID_FOREVER;
-    for (size_t t = 0; t < shard->source->n_topics; t++)
-        if (shard->topics[t].highest_ms < clock)
-            clock = shard->topics[t].highest_ms;
-    if (clock != KPID_NEVER)
-        kpid_dedup_expire(shard->dedup, clock - shard->source->out_of_order_ms - lateness);
+    int64_t closed = kpid_shard_closed(shard);
+    if (closed != KPID_NEVER)
+        kpid_dedup_expire(shard->dedup, closed);
     if (released_ms != KPID_NEVER)
         for (size_t g = 1; g < shard->plan->n_groupings; g++)
             kpid_groups_expire(&shard->groups[g], released_ms - lateness - shard->source->group_ttl_ms);

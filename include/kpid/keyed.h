@@ -113,6 +113,11 @@ struct kpid_keyed_result {
     uint32_t undated;        /* deadlines that lie behind the years that the calendar covers */
 };
 
+/* What a kind may keep in mind from one event to the next of a table; both KPID_NEVER at first. */
+struct kpid_keyed_memo {
+    int64_t from_ms, to_ms;
+};
+
 struct kpid_keyed {
     size_t width;            /* numbers an item */
     const char *item;        /* what one is, for messages: "an event" */
@@ -123,6 +128,14 @@ struct kpid_keyed {
     /* Puts an event into the items, for which there is room for KPID_WORDS_MAX more. */
     enum kpid_put (*put)(const struct kpid_keyed_spec *spec, struct kpid_items *items,
                          const struct kpid_keyed_event *event, int64_t horizon_ms);
+    /* The same, quicker, for most events of most keys: changes numbers of n items in place (QUIET) or finds that nothing
+     * changes (NONE); CHANGED: nothing was done, `put` has to look. NULL: it always has. */
+    enum kpid_put (*touch)(const struct kpid_keyed_spec *spec, int64_t *words, size_t n,
+                           const struct kpid_keyed_event *event, int64_t horizon_ms, struct kpid_keyed_memo *memo);
+    /* Whether what an event says of a key without items can't ever count: no event before closed_ms comes any more.
+     * NULL: it can. */
+    bool (*idle)(const struct kpid_keyed_spec *spec, const struct kpid_keyed_event *event, int64_t closed_ms,
+                 struct kpid_keyed_memo *memo);
     /* Outcomes of n items never exceed this. */
     size_t (*outcomes_max)(const struct kpid_keyed_spec *spec, size_t n);
     /* The pure function; what time alone brings about before horizon_ms has happened. ret: room for outcomes_max. */
