@@ -26,8 +26,9 @@ static void weigh(struct kpid_durations *d, int64_t value, int32_t weight, const
         kpid_quantile_release(&d->sketch);
         d->current = d->settled = (struct kpid_durations_range){ 0 };
         d->stale = false;
-    } else if (d->current.any && (value == d->current.min || value == d->current.max)) {
-        d->stale = true;
+    } else if (d->current.any && d->current.min != d->current.max &&
+               (value == d->current.min || value == d->current.max)) {
+        d->stale = true; /* where all were the same, those that stand still are */
     }
 }
 

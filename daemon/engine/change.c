@@ -136,6 +136,7 @@ void kpid_shard_touched(struct kpid_shard *shard, bool again, kpid_touched *touc
         for (size_t t = again ? 0 : m->n_told; t < m->n_touches; t++)
             touch(ctx, i, m->touches[t].rung, m->touches[t].start_ms, m->touches[t].end_ms);
         m->n_told = m->n_touches;
+        m->touched_ms = KPID_NEVER;
     }
 }
 
@@ -155,4 +156,5 @@ void kpid_shard_touched_clear(struct kpid_shard *shard)
 void kpid_shard_watch(struct kpid_shard *shard, size_t measure_index, int64_t below_ms)
 {
     shard->measures[measure_index].touch_below_ms = below_ms;
+    shard->measures[measure_index].touched_ms = KPID_NEVER;
 }

@@ -92,6 +92,7 @@ struct kpid_measure_state {
     struct kpid_keys *keys;            /* keyed measures, else NULL */
     int64_t max_merged_ms;             /* highest merged of rungs above 0 */
     int64_t touch_below_ms;            /* changes before it are recorded as touched */
+    int64_t touched_ms;                /* start of the narrowest pane whose touches were noted last, KPID_NEVER */
     struct kpid_touch *touches;
     size_t n_touches, cap_touches;
     size_t n_told;                     /* of them: reported, and kept until readers have the corrections */

@@ -164,6 +164,9 @@ static unsigned tag_take(struct kpid_dedup *dedup)
 /* Tag of the slice that marks of that number go to. */
 static unsigned slice_for(struct kpid_dedup *dedup, int64_t index)
 {
+    const struct slice *latest = dedup->n_order ? &dedup->slices[dedup->order[dedup->n_order - 1]] : NULL;
+    if (latest && latest->first <= index && latest->last >= index) /* where most marks go */
+        return dedup->order[dedup->n_order - 1];
     unsigned at = order_find(dedup, index);
     if (at > 0 && dedup->slices[dedup->order[at - 1]].last >= index)
         return dedup->order[at - 1];

@@ -227,10 +227,16 @@ size_t kpid_hll_bytes(const struct kpid_hll *hll)
     return hll->registers != NULL ? REGISTER_BYTES : hll->cap * sizeof(uint64_t);
 }
 
-static int hash_order(const void *a, const void *b)
+/* Insertion: home slots follow the hashes' order, so hardly any is out of its place. */
+static void hashes_sort(uint64_t *hashes, size_t n)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    for (size_t i = 1; i < n; i++) {
+        uint64_t hash = hashes[i];
+        size_t at = i;
+        for (; at > 0 && hashes[at - 1] > hash; at--)
+            hashes[at] = hashes[at - 1];
+        hashes[at] = hash;
+    }
 }
 
 void kpid_hll_pack(const struct kpid_hll *hll, struct kpid_buf *out)
@@ -248,7 +254,7 @@ void kpid_hll_pack(const struct kpid_hll *hll, struct kpid_buf *out)
         if (hll->hashes[i] != 0)
             sorted[n++] = hll->hashes[i];
     }
-    qsort(sorted, n, sizeof(sorted[0]), hash_order);
+    hashes_sort(sorted, n);
     kpid_pack_u64(out, PACK_SPARSE);
     kpid_pack_u64(out, n);
     for (size_t i = 0; i < n; i++)

@@ -36,11 +36,13 @@ static void visit_durations(struct kpid_shard *shard, uint32_t measure, const st
             visit_cells(shard, measure, &side->outcomes[i], side, kind);
 }
 
-/* Narrows the cells of which some duration was taken back to what is settled; false: this kind never does. */
+/* Narrows the cells of which the least or the greatest duration was taken back to what is settled; false: there are
+ * none. */
 static bool narrow_cells(struct kpid_shard *shard, uint32_t measure)
 {
     struct kpid_measure_state *m = &shard->measures[measure];
     const struct kpid_agg *agg = m->def->agg;
+    bool any = false;
 
     if (!agg->stale)
         return false;
@@ -52,10 +54,11 @@ static bool narrow_cells(struct kpid_shard *shard, uint32_t measure)
                 if (!agg->stale(cell))
                     continue;
                 agg->narrow(cell);
+                any = true;
                 kpid_pane_mark(shard, measure, (uint32_t)l, pane, p);
             }
         }
-    return true;
+    return any;
 }
 
 void kpid_keys_settle(struct kpid_shard *shard, uint32_t measure)

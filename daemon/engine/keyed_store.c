@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define AHEAD 8 /* keys that are brought near while others are packed */
+
 static void pack_block(const struct kpid_keys *keys, struct keyed_block *block, struct kpid_buf *out)
 {
     kpid_pack_bytes(out, keyed_key(keys, block), block->key_len);
@@ -21,6 +23,10 @@ void kpid_keys_pack_dirty(struct kpid_keys *keys, kpid_keys_emit *emit, void *ct
 
     for (size_t i = 0; i < keys->n_dirty; i++) {
         struct keyed_block *block = keys->entries[keys->dirty[i]];
+        if (i + AHEAD < keys->n_dirty) /* they lie anywhere */
+            __builtin_prefetch(keys->entries[keys->dirty[i + AHEAD]]);
+        if (i + 2 * AHEAD < keys->n_dirty)
+            __builtin_prefetch(&keys->entries[keys->dirty[i + 2 * AHEAD]]);
         if (!block || !block->dirty)
             continue;
         block->dirty = 0;

@@ -268,6 +268,11 @@ void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms)
             kpid_touch_push(m, UINT16_MAX, ts_ms, KPID_FOREVER);
         return;
     }
+    /* Every window is made of whole panes: another change within one touches nothing new. */
+    int64_t pane_ms = floor_to(ts_ms, m->def->rungs[0].width_ms);
+    if (pane_ms == m->touched_ms)
+        return;
+    m->touched_ms = pane_ms;
     for (uint16_t r = 0; r < m->def->n_rungs; r++) {
         const struct kpid_rung *rung = &m->def->rungs[r];
         if (rung->kind == KPID_RUNG_ALL)

@@ -24,6 +24,7 @@ static void measure_init(struct kpid_shard *shard, size_t index, const struct kp
         m->marks[r] = (struct kpid_rung_mark){ r ? KPID_NEVER : KPID_FOREVER, KPID_NEVER, KPID_NEVER };
     m->max_merged_ms = KPID_NEVER;
     m->touch_below_ms = KPID_FOREVER;
+    m->touched_ms = KPID_NEVER;
     m->gathered_ms = KPID_NEVER;
     if (def->agg->keyed)
         m->keys = kpid_keys_new(def);

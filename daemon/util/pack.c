@@ -6,12 +6,13 @@
 
 void kpid_pack_u64(struct kpid_buf *buf, uint64_t value)
 {
-    char bytes[VARINT_U64_MAX];
-    size_t n = 0;
+    kpid_buf_reserve(buf, VARINT_U64_MAX);
+    char *at = buf->data + buf->len;
     for (; value >= 0x80; value >>= 7)
-        bytes[n++] = (char)(unsigned char)(value | 0x80);
-    bytes[n++] = (char)value;
-    kpid_buf_add(buf, bytes, n);
+        *at++ = (char)(unsigned char)(value | 0x80);
+    *at++ = (char)value;
+    *at = '\0';
+    buf->len = (size_t)(at - buf->data);
 }
 
 void kpid_pack_i64(struct kpid_buf *buf, int64_t value)
