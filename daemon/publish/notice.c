@@ -5,6 +5,8 @@
  */
 #include "publisher.h"
 
+#include "kpid/fault_point.h"
+
 #include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -77,6 +79,7 @@ static void on_confirmed(void *ctx, const struct kpid_reply *reply)
     struct kpid_notice *notice = ctx;
     struct kpid_publisher *publisher = notice->publisher;
     bool gone = notice->gone;
+    KPID_FAULT_POINT("notice.confirmed");
     if (gone)
         notice_free(notice);
     if (!kpid_publisher_answered(publisher) || gone)
@@ -105,6 +108,7 @@ static void notice_confirm(struct kpid_notice *notice)
 static void on_delivered(void *ctx, bool delivered)
 {
     struct kpid_notice *notice = ctx;
+    KPID_FAULT_POINT("notice.delivered");
     if (notice->gone) {
         notice_free(notice);
     } else if (delivered) {
@@ -129,6 +133,7 @@ void kpid_notices_retry(int fd, short what, void *ctx)
             kpid_producer_send(publisher->producer, KPID_TOPIC_ALERTS, notice->field.data,
                                notice->field.len < ID_LEN ? notice->field.len : ID_LEN, notice->json.data,
                                notice->json.len, on_delivered, notice);
+            KPID_FAULT_POINT("notice.sent");
         }
     }
 }

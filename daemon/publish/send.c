@@ -4,6 +4,8 @@
  */
 #include "publisher.h"
 
+#include "kpid/fault_point.h"
+
 #include <assert.h>
 #include <event2/event.h>
 #include <inttypes.h>
@@ -119,6 +121,7 @@ static bool had_arrived(const struct kpid_publisher *publisher, const struct kpi
 static void on_alerts(void *ctx, const struct kpid_reply *reply)
 {
     struct kpid_publisher *publisher = ctx;
+    KPID_FAULT_POINT("alerts.answered");
     if (!kpid_publisher_answered(publisher))
         return;
     if (kpid_reply_failed(reply) || reply->kind != KPID_REPLY_ARRAY) {
@@ -147,6 +150,8 @@ static void piece_add(struct kpid_publisher *publisher, struct kpid_piece piece)
 static void alerts_send(struct kpid_publisher *publisher)
 {
     const struct kpid_round *round = &publisher->kept;
+    if (round->n_transitions)
+        KPID_FAULT_POINT("alerts.sending");
     for (size_t i = 0; i < KPID_COUNT_OF(alert_keys); i++)
         kpid_part_add_alert_key(publisher, alert_keys[i]);
     kpid_part_add_str(publisher, publisher->nonce);
@@ -170,6 +175,8 @@ static void alerts_send(struct kpid_publisher *publisher)
             piece_add(publisher, op->value);
     }
     kpid_parts_eval(publisher, KPID_SCRIPT_ALERTS, KPID_COUNT_OF(alert_keys), on_alerts, publisher);
+    if (round->n_transitions)
+        KPID_FAULT_POINT("alerts.sent");
 }
 
 /* ---- snapshots ---- */

@@ -5,6 +5,8 @@
  */
 #include "store_internal.h"
 
+#include "kpid/fault_point.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@ enum kpid_store_reset kpid_store_reset(const struct kpid_store *store)
 
 static void on_taken(struct kpid_store *store, const struct kpid_reply *reply, bool broken)
 {
+    KPID_FAULT_POINT("acquire.answered");
     if (reply->kind != KPID_REPLY_ARRAY || reply->n_items == 0) {
         kpid_store_explain(store, reply);
         kpid_load_finish(store, KPID_STORE_DOWN);
@@ -75,6 +78,7 @@ static void take(struct kpid_store *store, const struct kpid_reply *nonce, const
                                KPID_BULK_STR(KPID_STORE_FORMAT_TEXT)};
     kpid_store_eval(store, KPID_TASK_LOAD, &store->acquire_script, keys, 3, args, KPID_COUNT_OF(args),
                     broken ? on_taken_broken : on_taken_whole);
+    KPID_FAULT_POINT("acquire.sent");
 }
 
 static void on_header(struct kpid_store *store, const struct kpid_reply *reply, size_t number)

@@ -6,6 +6,7 @@
  */
 #include "store_internal.h"
 
+#include "kpid/fault_point.h"
 #include "kpid/hash.h"
 
 #include <assert.h>
@@ -52,6 +53,7 @@ void kpid_load_free(struct kpid_store_load *load)
 void kpid_load_finish(struct kpid_store *store, enum kpid_store_status status)
 {
     struct kpid_store_load *load = store->load;
+    KPID_FAULT_POINT("restore.finished");
     store->load = NULL;
     kpid_store_forget(store, KPID_TASK_LOAD);
     store->owned = status == KPID_STORE_OK || status == KPID_STORE_DAMAGED;

@@ -7,6 +7,7 @@
  */
 #include "store_internal.h"
 
+#include "kpid/fault_point.h"
 #include "kpid/hash.h"
 
 #include <assert.h>
@@ -53,6 +54,7 @@ static bool is_word(const struct kpid_reply *reply, const char *word)
 static void on_committed(struct kpid_store *store, const struct kpid_reply *reply, size_t number)
 {
     (void)number;
+    KPID_FAULT_POINT("commit.answered");
     if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 1 && is_word(&reply->items[0], "ok")) {
         kpid_commit_acknowledged(store);
     } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 3 &&
@@ -113,6 +115,7 @@ static void send_script(struct kpid_store *store)
         keys[3 + i] = KPID_BULK_STR(store->doubt.pages[i].key);
     kpid_store_eval(store, KPID_TASK_WRITE, &store->commit_script, keys, 3 + commit->n_pages, args, n_args,
                     on_committed);
+    KPID_FAULT_POINT("commit.sent");
     free(keys);
     free(args);
     free(ids);
@@ -156,6 +159,7 @@ static void stage_more(struct kpid_store *store)
         store->stage_acks++;
         store->stage_flight += page->len;
         kpid_store_send(store, KPID_TASK_WRITE, set, 3, on_staged, page->len);
+        KPID_FAULT_POINT("commit.staging");
     }
 }
 
@@ -185,6 +189,7 @@ void kpid_write_doubt(struct kpid_store *store)
 {
     if (!store->doubt.pages)
         name_pages(store);
+    KPID_FAULT_POINT("commit.sending");
     if (is_staged(&store->doubt))
         announce(store);
     else

@@ -458,6 +458,8 @@ class Kpid(_Folder):
     `log`. Leaving the `with` block kills what still runs; call stop() where a clean end belongs to the
     test."""
 
+    program = ("daemon", "app", "kpid")
+
     def __init__(self, config, *args, env=None, start=True):
         super().__init__()
         self.log = os.path.join(self.dir, "log")
@@ -485,7 +487,7 @@ class Kpid(_Folder):
         self._write(config)
 
     def start(self):
-        command = [tool("daemon", "app", "kpid"), "-c", self.config, *self.args]
+        command = [tool(*self.program), "-c", self.config, *self.args]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command,

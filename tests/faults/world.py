@@ -1,0 +1,157 @@
+"""What is disturbed: a Redis that can lose its last seconds, connections that deliver late, and instances of kpid."""
+
+import os
+import shutil
+import signal
+import socket
+import threading
+
+import harness
+
+
+class Redis(harness.Redis):
+    """Keeps what it has over a clean restart. `mark` puts a copy of the present state aside; `lose` kills the server and
+    brings that copy back, as a failover to a replica that lagged would."""
+
+    def __init__(self):
+        super().__init__("--dbfilename", "dump.rdb", "--stop-writes-on-bgsave-error", "no")
+
+    def restart(self):
+        self.client.shutdown(save=True)
+        self.process.wait(20)
+        self.start()
+
+    def mark(self):
+        self.client.save()
+        shutil.copy(os.path.join(self.dir, "dump.rdb"), os.path.join(self.dir, "marked.rdb"))
+
+    def lose(self):
+        self.kill()
+        os.replace(os.path.join(self.dir, "marked.rdb"), os.path.join(self.dir, "dump.rdb"))
+        self.start()
+
+    def headers(self):
+        """Key of a shard's header -> (nonce, seq)."""
+        found = {}
+        for key in self.client.scan_iter("kpi:s:*:h", count=1000):
+            nonce, seq = self.client.hmget(key, "nonce", "seq")
+            found[key] = (nonce, int(seq or 0))
+        return found
+
+
+class Wire:
+    """A proxy in front of a port. hold() keeps what clients send from then on; deliver() hands it to the server after
+    all, though the client may be gone: late commits."""
+
+    def __init__(self, port):
+        self.target = port
+        self.lock = threading.Condition()
+        self.holding = False
+        self.held_bytes = 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self._start(self._accept)
+
+    @staticmethod
+    def _start(run, *args):
+        threading.Thread(target=run, args=args, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
+            self._start(self._ask, client, server)
+            self._start(self._answer, server, client)
+
+    def _ask(self, client, server):
+        try:
+            while part := client.recv(262144):
+                with self.lock:
+                    self.held_bytes += len(part) if self.holding else 0
+                    self.lock.wait_for(lambda: not self.holding)
+                server.sendall(part)
+        except OSError:
+            pass
+        try:  # the client is gone; what it asked for may still run
+            server.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    @staticmethod
+    def _answer(server, client):
+        try:
+            while part := server.recv(262144):
+                client.sendall(part)
+        except OSError:
+            pass
+        for end in (client, server):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+
+    def hold(self):
+        with self.lock:
+            self.holding, self.held_bytes = True, 0
+
+    def deliver(self):
+        with self.lock:
+            self.holding = False
+            self.lock.notify_all()
+
+    def close(self):
+        self.deliver()
+        self.socket.close()
+
+
+class Instance(harness.Kpid):
+    """An instance with places to die at, and a wire of its own to Redis."""
+
+    program = ("tests", "faults", "kpid-faults")
+
+    def __init__(self, name, config, redis):
+        self.name = name
+        self.wire = Wire(redis.port)
+        super().__init__(config(name, self.wire.address), start=False)
+        self.fault_file = os.path.join(self.dir, "fault")
+        self.env = os.environ | {"KPID_FAULT_FILE": self.fault_file}
+
+    def arm(self, point, sign, skip=0):
+        """At that point, passed for the skip + 1st time, the process gets the signal."""
+        with open(self.fault_file + ".new", "w", encoding="utf-8") as file:
+            file.write(f"{point} {int(sign)} {skip}\n")
+        os.replace(self.fault_file + ".new", self.fault_file)
+
+    def disarm(self):
+        """False: the fault has happened already."""
+        try:
+            os.remove(self.fault_file)
+            return True
+        except FileNotFoundError:
+            return False
+
+    def struck(self):
+        return not os.path.exists(self.fault_file)
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def said(self, text):
+        return self.log_text().count(text)
+
+    def cont(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.cont()
+        super().close()
+        self.wire.close()
