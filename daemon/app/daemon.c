@@ -318,8 +318,8 @@ void kpid_daemon_close(struct daemon *d)
             kpid_owner_free(d->sources[s].slots[p]);
         kpid_decoder_free(d->sources[s].decoder);
     }
-    if (d->consumer)
-        kpid_consumer_close(d->consumer);
+    if (d->consumer && !kpid_consumer_close(d->consumer))
+        d->left_behind = true;
     kpid_check_close(d);
     kpid_letters_close(d);
     if (d->http)

@@ -155,6 +155,7 @@ struct daemon {
 
     enum round_state round;
     size_t commits_out;
+    bool left_behind;                      /* threads of librdkafka of this consumer or one before a reload */
     bool more, evaluated, end_of_input, stopping, last_commit, reloading, finished, failed;
     struct kpid_model *next_model;         /* of a reload, until everything is closed */
     struct kpid_lookups *next_lookups;

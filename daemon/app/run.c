@@ -3,13 +3,16 @@
 #include "kpid.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* What outlives a reload. */
 static void carry_over(struct daemon *d)
 {
     struct daemon next = { .magic = KPID_DAEMON_MAGIC, .path = d->path, .log_level = d->log_level,
-                           .model = d->next_model, .lookups = d->next_lookups, .n = d->n, .taken = d->taken, .refetched = d->refetched };
+                           .model = d->next_model, .lookups = d->next_lookups, .n = d->n, .taken = d->taken, .refetched = d->refetched,
+                           .left_behind = d->left_behind };
 
     next.n.reloads++;
     kpid_model_free(d->model);
@@ -38,6 +41,11 @@ int kpid_daemon_run(const char *path, struct kpid_model *model, struct kpid_look
     kpid_lookups_free(d->next_lookups);
     kpid_model_free(d->model);
     kpid_model_free(d->next_model);
+    bool left_behind = d->left_behind;
     free(d);
+    if (left_behind) { /* libraries that clear up after themselves would do so under running threads */
+        fflush(NULL);
+        _exit(code);
+    }
     return code;
 }

@@ -17,6 +17,7 @@
 #define SAY_AGAIN_MS 30000
 #define CLOSE_MS     1900 /* in all; of these, for leaving the group: */
 #define LEAVE_MS     1400
+#define JOIN_MS      1000 /* and for joining it first, where that is under way */
 
 int64_t kpid_now_ms(void)
 {
@@ -221,22 +222,44 @@ struct kpid_consumer *kpid_consumer_open(const struct kpid_model *model, struct 
     return consumer;
 }
 
-/* Leaves the group as long as there is time for it. Rebalances on the way are answered with giving all back.
- */
+/* librdkafka before 2.3 ends the process when a client is destroyed that has joined its group and was not yet told what
+ * is its (confluentinc/librdkafka issue 4312). */
+#define WELL_SINCE 0x020300ff
+
+static bool is_joining(const struct kpid_consumer *consumer)
+{
+    if (consumer->was_assigned || rd_kafka_version() >= WELL_SINCE)
+        return false;
+    char *id = rd_kafka_memberid(consumer->client);
+    bool has = id != NULL && *id != '\0';
+    if (id != NULL)
+        rd_kafka_mem_free(consumer->client, id);
+    return has;
+}
+
+/* Takes one event of a consumer on its way out; what it is given, it gives back. */
+static void last_event(struct kpid_consumer *consumer, rd_kafka_queue_t *queue, int64_t left_ms)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left_ms < 20 ? (int)left_ms : 20);
+    if (event == NULL)
+        return;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) {
+        rd_kafka_assign(consumer->client, NULL); /* closing: librdkafka takes any answer as this one */
+        consumer->was_assigned = consumer->was_assigned ||
+                                 rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    }
+    rd_kafka_event_destroy(event);
+}
+
+/* Leaves the group as long as there is time for it. Rebalances on the way are answered with giving all back. */
 static void group_leave(struct kpid_consumer *consumer, int64_t deadline_ms)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->client);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer->client, queue);
-    while (error == NULL && !rd_kafka_consumer_closed(consumer->client)) {
-        int64_t left_ms = deadline_ms - kpid_now_ms();
-        if (left_ms <= 0)
-            break;
-        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left_ms < 20 ? (int)left_ms : 20);
-        if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
-            rd_kafka_assign(consumer->client, NULL); /* closing: librdkafka takes any answer as this one */
-        if (event != NULL)
-            rd_kafka_event_destroy(event);
-    }
+    int64_t left_ms;
+    while (error == NULL && !rd_kafka_consumer_closed(consumer->client) &&
+           (left_ms = deadline_ms - kpid_now_ms()) > 0)
+        last_event(consumer, queue, left_ms);
     if (error != NULL)
         rd_kafka_error_destroy(error);
     rd_kafka_queue_destroy(queue);
@@ -248,21 +271,52 @@ static void *destroy_run(void *client)
     return NULL;
 }
 
-void kpid_kafka_destroy(rd_kafka_t *client, int64_t deadline_ms)
+/* What must not be destroyed goes on saying things that nobody reads, and would keep them. */
+static void *ignore_run(void *client)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(client);
+    for (;;)
+        rd_kafka_event_destroy(rd_kafka_queue_poll(queue, -1));
+    return NULL;
+}
+
+/* Runs it on a thread; false: it has not ended in time and is left behind. */
+static bool thread_run(void *(*run)(void *client), rd_kafka_t *client, int64_t deadline_ms)
 {
     pthread_t thread;
     struct timespec until;
     int64_t left_ms = deadline_ms - kpid_now_ms();
-    if (pthread_create(&thread, NULL, destroy_run, client) != 0) {
-        destroy_run(client);
-        return;
-    }
+    if (pthread_create(&thread, NULL, run, client) != 0)
+        return false;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += (left_ms > 0 ? left_ms : 0) % 1000 * 1000000;
     until.tv_sec += (left_ms > 0 ? left_ms : 0) / 1000 + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+    bool ended = pthread_timedjoin_np(thread, NULL, &until) == 0;
+    if (!ended)
         pthread_detach(thread);
+    return ended;
+}
+
+bool kpid_kafka_destroy(rd_kafka_t *client, int64_t deadline_ms)
+{
+    return thread_run(destroy_run, client, deadline_ms);
+}
+
+/* False: something of it is left behind. */
+static bool client_close(struct kpid_consumer *consumer, int64_t start_ms)
+{
+    int64_t left_ms;
+    bool joining = is_joining(consumer);
+    rd_kafka_queue_io_event_enable(consumer->control, -1, NULL, 0);
+    while (joining && !consumer->was_assigned && (left_ms = start_ms + JOIN_MS - kpid_now_ms()) > 0)
+        last_event(consumer, consumer->control, left_ms);
+    rd_kafka_queue_destroy(consumer->control);
+    group_leave(consumer, start_ms + LEAVE_MS);
+    kpid_topics_close(consumer);
+    if (joining && !consumer->was_assigned)
+        return thread_run(ignore_run, consumer->client, 0);
+    return kpid_kafka_destroy(consumer->client, start_ms + CLOSE_MS);
 }
 
 static void loop_close(struct kpid_consumer *consumer)
@@ -285,22 +339,17 @@ static void sources_free(struct kpid_consumer *consumer)
     free(consumer->sources);
 }
 
-void kpid_consumer_close(struct kpid_consumer *consumer)
+bool kpid_consumer_close(struct kpid_consumer *consumer)
 {
     if (consumer == NULL)
-        return;
+        return true;
     int64_t start_ms = kpid_now_ms();
     loop_close(consumer);
-    kpid_refetcher_close(consumer, start_ms + (CLOSE_MS - LEAVE_MS) / 2);
+    bool ended = kpid_refetcher_close(consumer, start_ms + (CLOSE_MS - LEAVE_MS) / 2);
     for (uint32_t i = 0; i < consumer->n_slots; i++)
         kpid_feed_release(consumer->slots[i]);
-    if (consumer->client != NULL) {
-        rd_kafka_queue_io_event_enable(consumer->control, -1, NULL, 0);
-        rd_kafka_queue_destroy(consumer->control);
-        group_leave(consumer, start_ms + LEAVE_MS);
-        kpid_topics_close(consumer);
-        kpid_kafka_destroy(consumer->client, start_ms + CLOSE_MS);
-    }
+    if (consumer->client != NULL)
+        ended = client_close(consumer, start_ms) && ended;
     close(consumer->pipe[0]);
     close(consumer->pipe[1]);
     sources_free(consumer);
@@ -310,6 +359,7 @@ void kpid_consumer_close(struct kpid_consumer *consumer)
     free(consumer->brokers);
     free(consumer->cluster);
     free(consumer);
+    return ended;
 }
 
 const char *kpid_consumer_cluster(const struct kpid_consumer *consumer)

@@ -103,7 +103,8 @@ struct kpid_consumer {
     rd_kafka_t *client;
     rd_kafka_queue_t *control;
     bool fatal, hold_all;
-    bool watched; /* the client's own queue was emptied once */
+    bool watched;      /* the client's own queue was emptied once */
+    bool was_assigned; /* the group has said at least once what is ours */
     char *cluster;
     int pipe[2];
     struct event *wake, *pump, *metadata_timer, *revoke_timer, *range_timer;
@@ -186,10 +187,11 @@ void kpid_offsets_committed(struct kpid_consumer *consumer, rd_kafka_event_t *ev
 void kpid_offsets_close(struct kpid_consumer *consumer);
 
 /* kafka_refetch.c */
-void kpid_refetcher_close(struct kpid_consumer *consumer, int64_t deadline_ms);
+/* False: librdkafka still ends it on a thread of its own. */
+bool kpid_refetcher_close(struct kpid_consumer *consumer, int64_t deadline_ms);
 
-/* Destroys a handle, on a thread of its own that is left behind if it takes longer than the deadline. Takes.
- */
-void kpid_kafka_destroy(rd_kafka_t *client, int64_t deadline_ms);
+/* Destroys a handle, on a thread of its own that is left behind if it takes longer than the deadline: then false.
+ * Takes. */
+bool kpid_kafka_destroy(rd_kafka_t *client, int64_t deadline_ms);
 
 #endif

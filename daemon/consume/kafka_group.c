@@ -325,6 +325,7 @@ void kpid_group_rebalance(struct kpid_consumer *consumer, rd_kafka_event_t *even
     const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
     rd_kafka_resp_err_t what = rd_kafka_event_error(event);
     if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        consumer->was_assigned = true;
         assigned(consumer, list);
     } else if (what == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         revoked(consumer, list);

@@ -271,11 +271,12 @@ void kpid_consumer_refetch(struct kpid_consumer *consumer, uint32_t source, uint
     event_add(refetcher->timer, &(struct timeval){0, 0});
 }
 
-void kpid_refetcher_close(struct kpid_consumer *consumer, int64_t deadline_ms)
+bool kpid_refetcher_close(struct kpid_consumer *consumer, int64_t deadline_ms)
 {
     struct kpid_refetcher *refetcher = consumer->refetcher;
+    bool ended = true;
     if (refetcher == NULL)
-        return;
+        return ended;
     for (struct request *request; (request = refetcher->first) != NULL;) {
         stop(refetcher, request);
         refetcher->first = request->next;
@@ -286,10 +287,11 @@ void kpid_refetcher_close(struct kpid_consumer *consumer, int64_t deadline_ms)
         event_free(refetcher->wake);
         rd_kafka_queue_io_event_enable(refetcher->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(refetcher->queue);
-        kpid_kafka_destroy(refetcher->client, deadline_ms);
+        ended = kpid_kafka_destroy(refetcher->client, deadline_ms);
         close(refetcher->pipe[0]);
         close(refetcher->pipe[1]);
     }
     free(refetcher);
     consumer->refetcher = NULL;
+    return ended;
 }

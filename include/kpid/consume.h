@@ -43,8 +43,9 @@ struct kpid_consumer_events {
 struct kpid_consumer *kpid_consumer_open(const struct kpid_model *model, struct event_base *base,
                                          const struct kpid_consumer_events *events, void *ctx,
                                          struct kpid_buf *error) KPID_MUST_CHECK;
-/* Leaves the group (static members do not), within 2 s also when no broker answers. */
-void kpid_consumer_close(struct kpid_consumer *consumer);
+/* Leaves the group (static members do not), within 2 s also when no broker answers. False: threads of librdkafka have not
+ * ended by then and go on; a process that ends now must not run what clears up after it (_exit). */
+bool kpid_consumer_close(struct kpid_consumer *consumer);
 
 /* Starts reading a shard: offsets[topic] is the next offset to read, or KPID_OFFSET_BEGINNING or KPID_OFFSET_END. */
 #define KPID_OFFSET_BEGINNING INT64_C(-2)
