@@ -155,6 +155,19 @@ static void fall_behind(struct kpid_store *store, const struct kpid_store_found 
     store->need_reset = true;
 }
 
+static void want_whole(struct kpid_store *store, const char *why)
+{
+    drop_all(store);
+    kpid_store_set_error(store, why);
+    finish(store, KPID_STORE_BEHIND);
+}
+
+void kpid_commit_lost(struct kpid_store *store)
+{
+    store->need_reset = true;
+    want_whole(store, "the manifest has not as many pages as the header says");
+}
+
 static void judge(struct kpid_store *store, const struct kpid_store_found *found)
 {
     if (!store->owned || (!found->absent && (!found->mine || !found->numbered))) {
@@ -168,10 +181,7 @@ static void judge(struct kpid_store *store, const struct kpid_store_found *found
     bool whole = (store->has_next && store->next.reset) || (store->doubt.set && store->doubt.commit.reset &&
                                                             (found->absent || store->doubt.seq > found->seq));
     if (store->need_reset && !whole) {
-        drop_all(store);
-        kpid_store_set_error(store,
-                             store->absent ? "the header is gone" : "Redis holds an older state, or none");
-        finish(store, KPID_STORE_BEHIND);
+        want_whole(store, store->absent ? "the header is gone" : "Redis holds an older state, or none");
         return;
     }
     go_on(store);

@@ -8,6 +8,7 @@
  * length), then the ids that are dropped
  *   ->    {'ok'}
  *         {'refused', nonce, seq}  the header found
+ *         {'lost'}                 the manifest has not as many pages as the header says, and this is no whole state
  *         {'unstaged', key}        a staged page is not there
  * Redis runs a script as a whole but does not undo one that fails, so all that can fail comes before the
  * first write: the types of the keys are looked at, and Redis itself refuses the first write when it is out
@@ -18,7 +19,7 @@
 #include "scripts.h"
 
 const char KPID_SCRIPT_COMMIT[] =
-    "local found = redis.call('HMGET', KEYS[1], 'nonce', 'seq')\n"
+    "local found = redis.call('HMGET', KEYS[1], 'nonce', 'seq', 'pages')\n"
     "local nonce, seq = found[1] or '', found[2] or ''\n"
     "if nonce ~= ARGV[1] or seq ~= ARGV[2] then return {'refused', nonce, seq} end\n"
     "local reset, staged, n = ARGV[7] == '1', ARGV[8] == '1', tonumber(ARGV[9])\n"
@@ -40,6 +41,8 @@ const char KPID_SCRIPT_COMMIT[] =
     "    redis.call('UNLINK', key)\n"
     "  end\n"
     "end\n"
+    /* What is left of a manifest that Redis lost must not become whole by being counted again. */
+    "if not reset and redis.call('HLEN', KEYS[2]) ~= tonumber(found[3] or '') then return {'lost'} end\n"
     /* Lua's stack bounds how many arguments a call takes. */
     "local function all(command, key, list)\n"
     "  for i = 1, #list, 1000 do\n"

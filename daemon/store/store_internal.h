@@ -112,6 +112,7 @@ void kpid_doubt_release(struct kpid_store_doubt *doubt);
 /* What became of store->doubt. */
 void kpid_commit_acknowledged(struct kpid_store *store);
 void kpid_commit_refused(struct kpid_store *store, const struct kpid_store_found *found);
+void kpid_commit_lost(struct kpid_store *store); /* the header is ours, but pages are missing in the manifest */
 void kpid_commit_down(struct kpid_store *store); /* the error is set; the doubt stays */
 
 /* ---- write.c ---- */

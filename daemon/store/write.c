@@ -57,6 +57,8 @@ static void on_committed(struct kpid_store *store, const struct kpid_reply *repl
     KPID_FAULT_POINT("commit.answered");
     if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 1 && is_word(&reply->items[0], "ok")) {
         kpid_commit_acknowledged(store);
+    } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 1 && is_word(&reply->items[0], "lost")) {
+        kpid_commit_lost(store);
     } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 3 &&
                is_word(&reply->items[0], "refused")) {
         struct kpid_store_found found = kpid_store_found_of(store, &reply->items[1], &reply->items[2]);

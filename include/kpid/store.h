@@ -33,7 +33,7 @@ enum kpid_store_status {
     KPID_STORE_DOWN,     /* Redis can't be reached or answered an error that may pass. The store keeps the commit: the
                             next one finds out whether it had arrived, and writes it first if not; nothing is to be
                             repeated, but OK comes only with a later call of kpid_store_commit */
-    KPID_STORE_BEHIND,   /* Redis lost a suffix, or everything: commit the whole state (commit.reset) */
+    KPID_STORE_BEHIND,   /* Redis lost a suffix, pages, or everything: commit the whole state (commit.reset) */
     KPID_STORE_OTHER,    /* another owner's nonce: drop the memory, acquire again with backoff or let go */
     KPID_STORE_DAMAGED,  /* acquire: a page is missing or wrong: the state is lost, rebuild from Kafka */
     KPID_STORE_FORMAT    /* acquire: written by a newer version: give up, exit non-zero */

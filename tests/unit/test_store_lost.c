@@ -95,6 +95,28 @@ Test(store_lost, a_suffix_lost_under_an_open_connection)
     rig_stop(&rig);
 }
 
+/* A partial commit would make up a manifest of its own pages alone, and the header would count those. */
+Test(store_lost, the_manifest_lost)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    rig_start(&rig, 5000);
+    EXPECT_OK(acquire_now(&rig, &rig.a, 1));
+    EXPECT_OK(commit_small(&rig, &rig.a, 1, 2, "one"));
+    freeReplyObject(redis_server_ask(&rig.server, "DEL %s", key(&rig, "m")));
+    cr_assert_eq(commit_small(&rig, &rig.a, 3, 1, "two"), KPID_STORE_BEHIND);
+    cr_expect(strstr(kpid_store_error(rig.a.store), "manifest"), "%s", kpid_store_error(rig.a.store));
+    cr_assert_eq(commit_small(&rig, &rig.a, 4, 1, "three"), KPID_STORE_BEHIND, "as long as it is not whole");
+    struct kpid_commit whole = {.reset = true};
+    add_page(&whole, 5, 100, 0);
+    set_meta(&whole, "whole");
+    EXPECT_OK(commit_now(&rig, &rig.a, &whole));
+    EXPECT_OK(commit_small(&rig, &rig.a, 6, 1, "after"));
+    acquire_now(&rig, &rig.b, 2);
+    EXPECT_PAGES(&rig.b, "after", 5, 6);
+    rig_stop(&rig);
+}
+
 /* ---- answers that are lost ---- */
 
 Test(store_lost, a_commit_without_an_answer_that_arrived)
