@@ -65,6 +65,20 @@ static struct figure of_values(const struct naive_window *window, const struct n
     return percentile(window, cell, atof(part + 1), unit);
 }
 
+/* Since when the oldest open one is open, as its clock counts. */
+static struct figure of_oldest(const struct naive_window *window, const struct naive_cell *cell)
+{
+    const struct naive_office *office = naive_measures[window->measure].office ? window->naive->office : NULL;
+
+    if (cell->oldest_ms == KPID_FOREVER)
+        return exact(0);
+    if (!office)
+        return exact((wide)(window->boundary_ms - cell->oldest_ms) * 1000);
+    if (!naive_office_covers(office, window->boundary_ms - 1))
+        return nothing;
+    return exact((wide)naive_office_between(office, cell->oldest_ms, window->boundary_ms) * 1000);
+}
+
 static struct figure of_clock(const struct naive_window *window, const struct naive_cell *cell, const char *part,
                               bool alive)
 {
@@ -80,6 +94,8 @@ static struct figure of_clock(const struct naive_window *window, const struct na
         return exact((wide)cell->breached * 1000000);
     if (!strcmp(part, "due"))
         return exact((wide)cell->due * 1000000);
+    if (!strcmp(part, "oldest"))
+        return of_oldest(window, cell);
     if (!strcmp(part, "met_rate"))
         return cell->met + cell->missed ? about((double)cell->met / (double)(cell->met + cell->missed), 1e-12) : nothing;
     return of_values(window, cell, *part ? part : "mean", 1000, alive);
@@ -107,6 +123,105 @@ static struct figure of_session(const struct naive_window *window, const struct 
     return of_values(window, cell, part, 1000, alive);
 }
 
+/* A count of something of which `samples` tell whether there was anything at all. */
+static struct figure counted(int64_t n, int64_t samples, bool alive)
+{
+    return n == 0 && samples == 0 && !alive ? nothing : exact((wide)n * 1000000);
+}
+
+static struct figure share(int64_t n, int64_t of)
+{
+    return of ? about((double)n / (double)of, 1e-12) : nothing;
+}
+
+/* The number behind a word, `none` if there is none; -1: the part begins otherwise. */
+static int number_behind(const char *part, const char *word, int none)
+{
+    size_t len = strlen(word);
+
+    if (strncmp(part, word, len) != 0 || (part[len] && (part[len] < '0' || part[len] > '9')))
+        return -1;
+    return part[len] ? atoi(part + len) : none;
+}
+
+/* `steps`: a window each. */
+static struct figure of_funnel(const struct naive_window *steps, unsigned row, const char *part, bool alive)
+{
+    int last = (int)naive_tracks(steps->measure), step;
+    const struct naive_cell *first = &steps[0].cells[row];
+
+#define STEP(n) (&steps[(n)-1].cells[row])
+    if ((step = number_behind(part, "step", 0)) > 0)
+        return counted(STEP(step)->met, first->met, alive);
+    if ((step = number_behind(part, "reached", 0)) > 0)
+        return counted(STEP(step)->n, STEP(step)->n, alive);
+    if ((step = number_behind(part, "provisional", 0)) > 0)
+        return exact((wide)STEP(step)->open * 1000000);
+    if ((step = *part ? number_behind(part, "rate", last) : last) > 0)
+        return share(STEP(step)->met, first->met);
+    if ((step = number_behind(part, "pass", 0)) > 1)
+        return share(STEP(step)->met, STEP(step - 1)->met);
+    if ((step = number_behind(part, "provisional_rate", last)) > 0)
+        return share(STEP(step)->open, first->open);
+    step = strncmp(part, "time", 4) == 0 ? atoi(part + 4) : last;
+    return of_values(&steps[step - 1], STEP(step), strncmp(part, "time", 4) == 0 ? strchr(part, '.') + 1 : part, 1000,
+                     alive);
+#undef STEP
+}
+
+/* `days`: a window each. */
+static struct figure of_retention(const struct naive_window *days, unsigned row, const char *part, bool alive)
+{
+    size_t n = naive_tracks(days->measure), d = 0;
+    int64_t samples = days->cells[row].begun;
+    int day = naive_measures[days->measure].days;
+
+    for (size_t i = 0; i < n; i++)
+        samples = days[i].cells[row].met > samples ? days[i].cells[row].met : samples;
+    if (!strcmp(part, "n"))
+        return counted(days->cells[row].begun, samples, alive);
+    if (*part)
+        day = atoi(part + strcspn(part, "123456789"));
+    while (d < n - 1 && naive_measures[days->measure + d].days != day)
+        d++;
+    const struct naive_cell *cell = &days[d].cells[row];
+    if (!*part || number_behind(part, "rate", 0) > 0)
+        return share(cell->missed, cell->met);
+    if (number_behind(part, "cohort", 0) > 0)
+        return counted(cell->met, samples, alive);
+    if (number_behind(part, "returned", 0) > 0)
+        return counted(cell->missed, samples, alive);
+    if (number_behind(part, "provisional_rate", 0) > 0)
+        return share(cell->breached, cell->open);
+    return exact((wide)(number_behind(part, "provisional_cohort", 0) > 0 ? cell->open : cell->breached) * 1000000);
+}
+
+/* What is not exact is for ranks.c, which looks at the whole list. */
+static struct figure of_top(const struct naive_window *window, const struct naive_cell *cell, const char *part, bool alive)
+{
+    const struct naive_measure *def = &naive_measures[window->measure];
+    wide unit = window->measure == REFUNDS ? 1 : 1000000, most = 0;
+    double total = (double)(cell->sum * unit) / 1e6;
+    bool is_exact = cell->end - cell->first <= (size_t)def->top_keys;
+
+    for (size_t i = cell->first; i < cell->end; i++)
+        most = window->values[i].weight > most ? window->values[i].weight : most;
+    if (!strcmp(part, "n") || !strcmp(part, "negative"))
+        return counted(*part == 'n' && part[1] ? cell->negative : cell->n, cell->n, alive);
+    if (!strcmp(part, "keys"))
+        return is_exact ? exact((wide)(cell->end - cell->first) * 1000000) : nothing;
+    if (!strcmp(part, "sum"))
+        return or_nothing(cell, cell->sum * unit, alive);
+    if (!strcmp(part, "share"))
+        return cell->sum == 0 ? nothing
+               : is_exact     ? about((double)most / (double)cell->sum, 1e-12)
+                              : (struct figure){ FIGURE_ABOUT, 0, 0, 1 };
+    if (!strcmp(part, "error"))
+        return is_exact ? or_nothing(cell, 0, alive)
+                        : (struct figure){ FIGURE_ABOUT, 0, 0, 2.72 / def->top_keys * total + 3 * (double)unit / 1e6 };
+    return is_exact ? or_nothing(cell, most * unit, alive) : (struct figure){ FIGURE_ABOUT, 0, 0, total };
+}
+
 struct figure figure_of(const struct naive_window *window, unsigned row, const char *part, bool alive)
 {
     const struct naive_measure *def = &naive_measures[window->measure];
@@ -125,6 +240,9 @@ struct figure figure_of(const struct naive_window *window, unsigned row, const c
             return or_nothing(cell, (wide)cell->n * 1000000, alive);
         return of_values(window, cell, *part ? part : "p50", def->duration ? 1000 : 1, alive);
     case SHAPE_SESSION: return of_session(window, cell, part, alive);
+    case SHAPE_FUNNEL: return of_funnel(window, row, part, alive);
+    case SHAPE_RETENTION: return of_retention(window, row, part, alive);
+    case SHAPE_TOP: return of_top(window, cell, part, alive);
     default: return of_clock(window, cell, part, alive);
     }
 }

@@ -20,13 +20,13 @@ void judge_init(struct judge *judge, struct naive *naive, uint64_t seed, const c
     judge->model = naive->model;
     judge->random.state = seed;
     judge->label = label;
-    judge->totals = kpid_zalloc(REFS_MAX, sizeof(*judge->totals));
-    judge->groups = kpid_zalloc(REFS_MAX, sizeof(*judge->groups));
+    judge->totals = kpid_zalloc(PLACES_MAX, sizeof(*judge->totals));
+    judge->groups = kpid_zalloc(PLACES_MAX, sizeof(*judge->groups));
 }
 
 void judge_release(struct judge *judge)
 {
-    for (int i = 0; i < REFS_MAX; i++) {
+    for (int i = 0; i < PLACES_MAX; i++) {
         naive_window_release(&judge->totals[i]);
         naive_window_release(&judge->groups[i]);
     }
@@ -126,6 +126,19 @@ static bool worth_checking(struct judge *judge, const struct kpid_snapshot *s, u
     return random_chance(&judge->random, LONG_MS, 24 * length);
 }
 
+static void count_measure(struct judge *judge, enum measure measure, const struct kpid_snapshot *s)
+{
+    for (size_t track = 0; track < naive_tracks(measure); track++) {
+        enum measure m = (enum measure)(measure + track);
+        size_t place = judge->n_measures++;
+        assert(place < PLACES_MAX);
+        judge->measures[place] = m;
+        naive_window_count(judge->naive, m, 0, s->start_ms, s->boundary_ms, &judge->totals[place]);
+        if (judge->by)
+            naive_window_count(judge->naive, m, judge->by, s->start_ms, s->boundary_ms, &judge->groups[place]);
+    }
+}
+
 static void begin(struct judge *judge, const struct kpid_snapshot *s, unsigned places)
 {
     const struct kpid_kpi *kpi = &judge->model->kpis[s->kpi];
@@ -139,18 +152,11 @@ static void begin(struct judge *judge, const struct kpid_snapshot *s, unsigned p
     memset(judge->seen, 0, sizeof(judge->seen));
     judge->checks = worth_checking(judge, s, places);
     judge->passed_over += !judge->checks;
-    for (size_t i = 0; i < kpi->n_by; i++)
-        judge->by |= !strcmp(kpi->by[i], "channel") ? BY_CHANNEL : !strcmp(kpi->by[i], "region") ? BY_REGION : BY_USER;
+    judge->by = naive_by(judge->naive->measures[kpi->refs[0].measure], kpi->by, kpi->n_by);
     assert(kpi->n_refs <= REFS_MAX);
-    for (size_t i = 0; judge->checks && i < kpi->n_refs; i++) {
-        size_t place = place_of(judge, kpi->refs[i].measure);
-        if (place < judge->n_measures)
-            continue;
-        enum measure m = judge->measures[judge->n_measures++] = judge->naive->measures[kpi->refs[i].measure];
-        naive_window_count(judge->naive, m, 0, s->start_ms, s->boundary_ms, &judge->totals[place]);
-        if (judge->by)
-            naive_window_count(judge->naive, m, judge->by, s->start_ms, s->boundary_ms, &judge->groups[place]);
-    }
+    for (size_t i = 0; judge->checks && i < kpi->n_refs; i++)
+        if (place_of(judge, kpi->refs[i].measure) == judge->n_measures)
+            count_measure(judge, judge->naive->measures[kpi->refs[i].measure], s);
 }
 
 static bool is_alive(const struct judge *judge, enum source source)
@@ -169,11 +175,30 @@ static bool is_alive(const struct judge *judge, enum source source)
     return naive_alive(judge->naive, source, s->boundary_ms - silent, s->boundary_ms);
 }
 
-static const char *part_of(const char *ref_name, const char *measure_name)
+/* The part that a ref reads; *ret_track is where its window is to be found. */
+static const char *part_of(const struct judge *judge, const struct kpid_ref *ref, size_t *ret_track)
 {
-    const char *dot = strchr(ref_name, '.');
+    static const char *const counts[] = { "step1", "step2", "step3", "provisional1", "provisional2", "provisional3",
+                                          "cohort1", "returned1", "cohort2", "returned2", "cohort5", "returned5",
+                                          "provisional_cohort1", "provisional_returned1" };
+    const struct kpid_measure *def = &judge->model->measures[ref->measure];
+    enum measure measure = judge->naive->measures[ref->measure];
+    const char *dot = strchr(ref->name, '.'), *part = dot && strncmp(ref->name, "time", 4) != 0 ? dot + 1 : ref->name;
 
-    return dot ? dot + 1 : strcmp(ref_name, measure_name) ? ref_name : "";
+    *ret_track = 0;
+    if (!strcmp(part, def->name))
+        part = "";
+    if (naive_measures[measure].shape == SHAPE_CLOCK && naive_tracks(measure) > 1) {
+        *ret_track = (size_t)ref->part / KPID_PART_TRACK;
+        const char *mark = *ret_track ? naive_measures[measure + *ret_track].mark : "";
+        if (*mark && strncmp(part, mark, strlen(mark)) == 0)
+            part += strlen(mark) + (part[strlen(mark)] == '.');
+    }
+    /* A rate in a formula is two counts under one name. */
+    for (size_t i = 0; def->agg->ratio && i < KPID_COUNT_OF(counts); i++)
+        if (def->agg->part(counts[i], strlen(counts[i])) == ref->part)
+            return counts[i];
+    return part;
 }
 
 static void check_samples(struct judge *judge, const struct kpid_snapshot *s, const struct naive_window *window,
@@ -184,7 +209,10 @@ static void check_samples(struct judge *judge, const struct kpid_snapshot *s, co
 
     if (naive_measures[window->measure].shape == SHAPE_DISTINCT)
         return;
-    int64_t samples = naive_measures[window->measure].shape == SHAPE_SESSION ? cell->begun : cell->n;
+    enum shape shape = naive_measures[window->measure].shape;
+    if (shape == SHAPE_FUNNEL || shape == SHAPE_RETENTION)
+        return; /* they differ from part to part; what hangs on them is whether nothing is 0 */
+    int64_t samples = shape == SHAPE_SESSION ? cell->begun : cell->n;
     if (s->samples != (uint64_t)samples) {
         snprintf(expected, sizeof(expected), "%" PRId64, samples);
         snprintf(got, sizeof(got), "%" PRIu64, s->samples);
@@ -225,14 +253,18 @@ static void check(struct judge *judge, const struct kpid_snapshot *s, unsigned r
 {
     const struct kpid_kpi *kpi = &judge->model->kpis[s->kpi];
     const struct naive_window *windows = total ? judge->totals : judge->groups;
+    const struct naive_window *samples_of = windows;
     struct figure refs[REFS_MAX];
 
     for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
         const struct kpid_ref *ref = &kpi->refs[i];
-        const struct naive_window *window = &windows[place_of(judge, ref->measure)];
+        size_t track;
+        const char *part = part_of(judge, ref, &track);
+        const struct naive_window *window = &windows[place_of(judge, ref->measure) + track];
         enum source source = naive_measures[window->measure].source;
         bool alive = is_alive(judge, source);
-        struct figure figure = figure_of(window, row, part_of(ref->name, judge->model->measures[ref->measure].name), alive);
+        struct figure figure = figure_of(window, row, part, alive);
+        samples_of = i == 0 ? window : samples_of;
         if (i < kpi->n_refs)
             refs[i] = figure;
         else
@@ -241,7 +273,10 @@ static void check(struct judge *judge, const struct kpid_snapshot *s, unsigned r
     struct figure value = figure_formula(kpi, refs);
     compare(judge, "value", row, total, &value, &s->value);
     if (kpi->n_refs == 1)
-        check_samples(judge, s, &windows[0], row, total);
+        check_samples(judge, s, samples_of, row, total);
+    const char *fault = naive_measures[windows->measure].shape == SHAPE_TOP ? judge_ranks(judge, s, windows, row) : NULL;
+    if (fault)
+        wrong(judge, "list", row, total, "the heaviest keys", fault);
     check_quality(judge, s, row, total);
 }
 
@@ -276,6 +311,10 @@ static void add_hash(struct judge *judge, const struct kpid_snapshot *s, unsigne
     for (size_t i = 0; i < kpi->n_parts; i++) {
         empty = empty && is_empty(&s->parts[i]);
         hash = hash_number(hash, &s->parts[i]);
+    }
+    for (size_t i = 0; i < s->n_ranks; i++) {
+        hash = kpid_hash_mix(hash, kpid_hash(s->ranks[i].key, strlen(s->ranks[i].key), 0));
+        hash = hash_number(hash_number(hash, &s->ranks[i].value), &s->ranks[i].error);
     }
     if (!empty)
         judge->hash += hash;
@@ -335,7 +374,8 @@ static int64_t known_since(const struct judge *judge, unsigned row)
 
     for (size_t i = 0; i < judge->n_measures; i++)
         for (int p = 0; p < PARTITIONS; p++) {
-            int64_t known = judge->naive->known_ms[naive_measures[judge->measures[i]].source][p][judge->by][row];
+            int64_t known = judge->naive->known_ms[naive_measures[judge->measures[i]].source][p]
+                                                  [naive_by_known(judge->by)][row];
             if (known < since)
                 since = known;
         }
@@ -430,12 +470,14 @@ void judge_compare(struct judge *a, const struct judge *b)
     for (size_t i = 0; i < a->cap_sayings; i++) {
         const struct saying *x = &a->sayings[i];
         const struct kpid_kpi *kpi = &a->model->kpis[x->kpi];
-        bool negative = false;
+        bool differs = false;
         char start[40];
-        /* A start far behind its stop changes a window that one run may have released and the other not. */
+        /* A start far behind its stop changes a window that one run may have released and the other not. What a look-up
+         * says is as of when it was asked. */
         for (size_t r = 0; x->used && r < kpi->n_refs; r++)
-            negative |= naive_measures[a->naive->measures[kpi->refs[r].measure]].keep_negative;
-        if (!x->used || negative)
+            differs |= naive_measures[a->naive->measures[kpi->refs[r].measure]].keep_negative ||
+                       naive_measures[a->naive->measures[kpi->refs[r].measure]].joined;
+        if (!x->used || differs)
             continue;
         const struct saying *y = saying_find(b->sayings, b->cap_sayings, x->kpi, x->window, x->start_ms);
         if (y->used ? x->hash == y->hash : !has_events(a, x))

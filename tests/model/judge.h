@@ -9,7 +9,7 @@
 #include "kpid/evaluator.h"
 #include "naive.h"
 
-enum { FAULTS_SHOWN = 20, REFS_MAX = 32 };
+enum { FAULTS_SHOWN = 20, REFS_MAX = 32, PLACES_MAX = 40 };
 
 struct saying {             /* what a window said last */
     uint64_t hash;
@@ -33,11 +33,13 @@ struct judge {
     uint32_t crashes;       /* so far: what a round told may be taken back and told again under the same number */
     struct kpid_snapshot head;
     unsigned places, by;
-    enum measure measures[REFS_MAX];
+    enum measure measures[PLACES_MAX]; /* each followed by its tracks */
     size_t n_measures;
-    struct naive_window *totals, *groups; /* one a measure */
+    struct naive_window *totals, *groups; /* one a measure and track */
     bool seen[ROWS];
     uint64_t hash;
+    /* keys of lists that are estimates: listed, beyond the bound; such that must be there, that are not */
+    uint64_t listed, beyond, heavy, missing;
 };
 
 void judge_init(struct judge *judge, struct naive *naive, uint64_t seed, const char *label);
@@ -54,6 +56,12 @@ void judge_compare(struct judge *a, const struct judge *b);
 /* Something else that is wrong. */
 void judge_fault(struct judge *judge, const char *format, ...) KPID_PRINTF(2, 3);
 
+/* Looks at the list of heaviest keys of a snapshot (ranks.c). Returns what is wrong with it, NULL: nothing. */
+const char *judge_ranks(struct judge *judge, const struct kpid_snapshot *snapshot, const struct naive_window *window,
+                        unsigned row);
+/* At the end: whether lists kept to their bounds as often as they must. */
+void judge_ranks_end(struct judge *judge);
+
 /* ---- figures (figure.c) ---- */
 
 struct figure {
@@ -62,7 +70,7 @@ struct figure {
     double low, high;       /* in the published unit; EXACT: both the same */
 };
 
-/* What a ref of a KPI ("orders", "handling.p90", "p90") should say of a cell. */
+/* What a part ("", "p90") should say of a cell; windows of all tracks of funnels and retention follow each other. */
 struct figure figure_of(const struct naive_window *window, unsigned row, const char *part, bool alive);
 /* What the formula should say, given its refs' figures. */
 struct figure figure_formula(const struct kpid_kpi *kpi, const struct figure *refs);

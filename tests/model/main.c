@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define TABLE_NAME "KPID_MODEL_TABLE" /* as model.yaml names the file of its look-up */
 
 struct options {
     const char *config;
@@ -28,7 +31,10 @@ static const struct kpid_model *load(const char *path)
     if (!model)
         fprintf(stderr, "%s\n", faults.data);
     kpid_buf_release(&faults);
-    if (model && (model->n_measures != MEASURES || model->n_sources != SOURCES)) {
+    size_t named = 0;
+    for (int m = 0; m < MEASURES; m++)
+        named += naive_measures[m].name != NULL;
+    if (model && (model->n_measures != named || model->n_sources != SOURCES)) {
         fprintf(stderr, "%s and naive_measure.c do not say the same\n", path);
         exit(1);
     }
@@ -48,12 +54,17 @@ static uint64_t one_seed(const struct kpid_model *model, const struct options *o
         snprintf(labels[i], sizeof(labels[i]), "seed %" PRIu64 ", interleaving %d", options->seed, i + 1);
         runs[i] = run_new(model, &world, options->seed * 2 + (uint64_t)i, wall, i * 4, labels[i]);
         run_all(runs[i]);
-        const struct judge *judge = run_judge(runs[i]);
+        struct judge *judge = run_judge(runs[i]);
+        judge_ranks_end(judge);
         printf("%s: %zu events, %" PRIu64 " windows, %" PRIu64 " snapshots, %" PRIu64 " figures compared, %" PRIu64
                " windows passed over, %" PRIu64 " faults\n", labels[i], world.n_events, judge->windows, judge->snapshots,
                judge->figures, judge->passed_over, judge->faults + judge->silent);
+        printf("    weights of keys: %" PRIu64 " estimated, %" PRIu64 " of them beyond their error; of %" PRIu64
+               " that must be listed %" PRIu64 " are not; the look-up's table was changed %u times\n", judge->listed,
+               judge->beyond, judge->heavy, judge->missing, run_changes(runs[i]));
         fflush(stdout);
         faults += judge->faults + judge->silent;
+        run_shed(runs[i]);
     }
     if (runs[1]) {
         uint64_t before = run_judge(runs[0])->faults;
@@ -86,11 +97,22 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: test_model [--seed N] [--seeds HOW-MANY] [--events N] [--interleavings 1|2]\n");
         return 2;
     }
-    const struct kpid_model *model = load(options.config);
-    if (!model)
+    char table[] = "/tmp/kpid-model-XXXXXX";
+    int fd = mkstemp(table);
+    if (fd < 0) {
+        perror(table);
         return 1;
+    }
+    close(fd);
+    setenv(TABLE_NAME, table, 1);
+    const struct kpid_model *model = load(options.config);
+    if (!model) {
+        unlink(table);
+        return 1;
+    }
     for (uint64_t i = 0; i < seeds; i++, options.seed++)
         faults += one_seed(model, &options);
+    unlink(table);
     kpid_model_free((struct kpid_model *)(uintptr_t)model);
     if (faults)
         fprintf(stderr, "%" PRIu64 " faults\n", faults);

@@ -6,19 +6,10 @@
 
 /* ---- life ---- */
 
-static unsigned by_of(const struct kpid_kpi *kpi)
-{
-    unsigned by = 0;
-
-    for (size_t i = 0; i < kpi->n_by; i++)
-        by |= !strcmp(kpi->by[i], "channel") ? BY_CHANNEL : !strcmp(kpi->by[i], "region") ? BY_REGION : BY_USER;
-    return by;
-}
-
 static enum measure measure_of(const struct kpid_model *model, uint32_t index)
 {
     for (int m = 0; m < MEASURES; m++)
-        if (!strcmp(naive_measures[m].name, model->measures[index].name))
+        if (naive_measures[m].name && !strcmp(naive_measures[m].name, model->measures[index].name))
             return (enum measure)m;
     assert(!"naive_measure.c knows every measure of model.yaml");
     return MEASURES;
@@ -30,6 +21,7 @@ void naive_init(struct naive *naive, const struct kpid_model *model, const struc
     naive->model = model;
     naive->world = world;
     naive->wall = wall;
+    naive->office = naive_office_new(world->begin_ms, world->end_ms);
     naive->n_slots = (size_t)((world->end_ms - world->begin_ms) / NAIVE_SLOT + 1);
     naive->n_minutes = (size_t)((world->end_ms - world->begin_ms) / NAIVE_MINUTE + 1);
     for (int i = 0; i < LOGS; i++) {
@@ -52,8 +44,13 @@ void naive_init(struct naive *naive, const struct kpid_model *model, const struc
     for (uint32_t m = 0; m < model->n_measures; m++)
         naive->measures[m] = measure_of(model, m);
     for (size_t k = 0; k < model->n_kpis; k++)
-        for (size_t i = 0; i < model->kpis[k].n_refs; i++)
-            naive->bys[naive->measures[model->kpis[k].refs[i].measure]] |= 1u << by_of(&model->kpis[k]) | 1;
+        for (size_t i = 0; i < model->kpis[k].n_refs; i++) {
+            enum measure measure = naive->measures[model->kpis[k].refs[i].measure];
+            const char *name = model->kpis[k].refs[i].name, *oldest = strstr(name, ".oldest");
+            naive->bys[measure] |= 1u << naive_by(measure, model->kpis[k].by, model->kpis[k].n_by) | 1;
+            for (size_t track = 0; oldest && track < naive_tracks(measure); track++)
+                naive->clocks[measure + track].asks_oldest = true;
+        }
 }
 
 static void clock_release(struct naive *naive, struct naive_clock *clock)
@@ -70,6 +67,13 @@ static void clock_release(struct naive *naive, struct naive_clock *clock)
                 free(clock->levels[kind][by][row]);
     free(clock->keys);
     free(clock->slots);
+    memset(clock, 0, sizeof(*clock));
+}
+
+void naive_shed(struct naive *naive)
+{
+    for (int m = 0; m < MEASURES; m++)
+        clock_release(naive, &naive->clocks[m]);
 }
 
 void naive_release(struct naive *naive)
@@ -82,19 +86,24 @@ void naive_release(struct naive *naive)
         free(naive->slots[s]);
     }
     free(naive->measures);
-    for (int m = 0; m < MEASURES; m++)
-        clock_release(naive, &naive->clocks[m]);
+    naive_office_free(naive->office);
+    naive_shed(naive);
 }
 
 /* ---- one event ---- */
 
 static bool group_is_malformed(unsigned bys, const struct event *e)
 {
-    bool channel = (bys & (1u << BY_CHANNEL | 1u << (BY_CHANNEL | BY_REGION))) != 0;
+    bool channel = (bys & (1u << BY_CHANNEL | 1u << (BY_CHANNEL | BY_REGION) | 1u << BY_START)) != 0;
 
     if (channel && e->channel_how == MAP && *world_channels[e->channel])
         return true;
     return bys & 1u << BY_USER && (e->user_how == MAP || e->user_how == FINE);
+}
+
+static bool says_groups(enum measure m, const struct event *e)
+{
+    return !naive_is_keyed(m) || naive_has_groups(m, naive_words(m, e));
 }
 
 /* Which measures the event counts for; false: it is malformed. */
@@ -105,10 +114,11 @@ static bool read_all(const struct naive *naive, enum source source, const struct
     for (int m = 0; m < MEASURES; m++) {
         int64_t value;
         counts[m] = false;
-        if (naive_measures[m].source != source)
+        if (!naive_measures[m].name || naive_measures[m].source != source)
             continue;
         enum verdict verdict = naive_reads((enum measure)m, e, &value);
-        if (verdict == IS_MALFORMED || (verdict == COUNTS && group_is_malformed(naive->bys[m], e)))
+        if (verdict == IS_MALFORMED ||
+            (verdict == COUNTS && says_groups((enum measure)m, e) && group_is_malformed(naive->bys[m], e)))
             sound = false;
         counts[m] = verdict == COUNTS;
     }
@@ -164,11 +174,11 @@ static void know_groups(struct naive *naive, enum source source, int32_t partiti
     unsigned bys = 0;
 
     for (int m = 0; m < MEASURES; m++)
-        bys |= counts[m] ? naive->bys[m] : 0;
+        bys |= counts[m] && says_groups((enum measure)m, e) ? naive->bys[m] : 0;
     if (bys & 1u << BY_USER)
         e->row_user = user_row(naive, source, partition, e);
     for (unsigned by = 1; by < BYS; by++) {
-        int64_t *known = &naive->known_ms[source][partition][by][naive_row(by, e)];
+        int64_t *known = &naive->known_ms[source][partition][naive_by_known(by)][naive_row(by, e)];
         if (bys & 1u << by && e->ts_ms < *known)
             *known = e->ts_ms;
     }
@@ -206,6 +216,6 @@ enum kpid_class naive_take(struct naive *naive, const struct log *log, struct ev
     put_into_slot(naive, source, e);
     for (int m = 0; m < MEASURES; m++)
         if (counts[m] && naive_is_keyed((enum measure)m))
-            naive_clock_take(naive, (enum measure)m, e, naive_words((enum measure)m, e));
+            naive_keyed_take(naive, (enum measure)m, e, naive_words((enum measure)m, e));
     return class;
 }

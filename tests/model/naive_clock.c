@@ -1,22 +1,29 @@
-/* Clocks: what the events of one key mean, from all of them anew whenever one comes. */
+/* Clocks and sessions: what the events of one key mean. */
 #include "naive.h"
 
-#include <stdlib.h>
-#include <string.h>
+/* ---- one running of a clock, as one of its tracks sees it ---- */
 
-/* ---- outcomes of a key ---- */
+struct author {
+    const struct naive_office *office; /* NULL: every hour counts */
+    struct naive_key *key;
+    uint8_t track;
+    const struct naive_happening *start; /* whose groups count for what is open */
+};
 
-static void put(struct naive_key *key, uint32_t number, int64_t ts_ms, enum naive_kind kind, int weight, int64_t value,
-                const uint8_t *rows)
+static void put(const struct author *a, int64_t ts_ms, enum naive_kind kind, int weight, int64_t value, const uint8_t *rows)
 {
-    if (key->n_outcomes == key->cap_outcomes) {
-        key->cap_outcomes = key->cap_outcomes ? key->cap_outcomes * 2 : 8;
-        key->outcomes = kpid_realloc(key->outcomes, key->cap_outcomes * sizeof(*key->outcomes));
-    }
-    struct naive_outcome *o = &key->outcomes[key->n_outcomes++];
-    *o = (struct naive_outcome){ .ts_ms = ts_ms, .value = value, .key = number, .kind = (uint8_t)kind,
-                                 .weight = (int8_t)weight };
-    memcpy(o->rows, rows, sizeof(o->rows));
+    naive_put(a->key, (struct naive_outcome){ .ts_ms = ts_ms, .value = value, .kind = (uint8_t)kind, .track = a->track,
+                                              .weight = (int8_t)weight }, rows, a->start->rows);
+}
+
+static int64_t time_between(const struct author *a, int64_t from_ms, int64_t to_ms)
+{
+    return a->office ? naive_office_between(a->office, from_ms, to_ms) : to_ms - from_ms;
+}
+
+static int64_t time_after(const struct author *a, int64_t since_ms, int64_t duration_ms)
+{
+    return a->office ? naive_office_after(a->office, since_ms, duration_ms) : since_ms + duration_ms;
 }
 
 /* The time for which a clock runs between two instants, and when it has run for `deadline`: pauses are cut out. */
@@ -28,72 +35,86 @@ struct run {
 };
 
 /* It was due until then, or until it was missed. */
-static void end_due(struct naive_key *key, uint32_t number, struct run *run, int64_t until_ms, const uint8_t *rows)
+static void end_due(const struct author *a, struct run *run, int64_t until_ms)
 {
     if (run->due_at_ms < 0)
         return;
-    put(key, number, run->due_at_ms, DUE, 1, 0, rows);
-    put(key, number, run->missed_at_ms >= 0 ? run->missed_at_ms : until_ms, DUE, -1, 0, rows);
+    put(a, run->due_at_ms, DUE, 1, 0, a->start->rows);
+    put(a, run->missed_at_ms >= 0 ? run->missed_at_ms : until_ms, DUE, -1, 0, a->start->rows);
     run->due_at_ms = -1;
 }
 
-static void run_until(struct run *run, int64_t deadline_ms, int64_t until_ms)
+static void run_until(const struct author *a, struct run *run, int64_t deadline_ms, int64_t until_ms)
 {
     if (run->since_ms < 0)
         return;
-    int64_t ran = run->ran_ms + (until_ms - run->since_ms);
-    int64_t due = run->since_ms + (deadline_ms - run->notice_ms - run->ran_ms);
-    if (run->notice_ms && run->due_at_ms < 0 && run->missed_at_ms < 0 && due < until_ms)
-        run->due_at_ms = due > run->since_ms ? due : run->since_ms;
-    if (deadline_ms >= 0 && ran > deadline_ms && run->missed_at_ms < 0)
-        run->missed_at_ms = run->since_ms + (deadline_ms - run->ran_ms);
-    run->ran_ms = ran;
+    if (deadline_ms >= 0 && run->missed_at_ms < 0) {
+        int64_t rest = deadline_ms - run->ran_ms, missed = time_after(a, run->since_ms, rest), due = run->since_ms;
+        if (run->notice_ms && rest > run->notice_ms)
+            due = time_after(a, run->since_ms, rest - run->notice_ms);
+        if (run->notice_ms && missed != KPID_FOREVER && run->due_at_ms < 0 && due < until_ms)
+            run->due_at_ms = due;
+        if (missed < until_ms)
+            run->missed_at_ms = missed;
+    }
+    run->ran_ms += time_between(a, run->since_ms, until_ms);
     run->since_ms = until_ms;
 }
 
-/* One running of a clock, from its (re)opening at[from] to what ends it. Returns where to go on. */
-static uint32_t one_run(const struct naive_measure *def, struct naive_key *key, uint32_t number, uint32_t from,
-                        uint32_t to, const struct naive_happening *start)
+static void open_until(const struct author *a, int64_t since_ms, int64_t until_ms)
 {
+    put(a, since_ms, OPEN, 1, 0, a->start->rows);
+    put(a, until_ms, OPEN, -1, 0, a->start->rows);
+    put(a, since_ms, SPAN, 1, until_ms, a->start->rows);
+}
+
+static bool ends(uint8_t word, uint8_t track)
+{
+    return word == KPID_CLOCK_STOP || word == KPID_CLOCK_CANCEL || (track && word == KPID_CLOCK_MARK + track - 1);
+}
+
+/* From its (re)opening at[from] to what ends it. Returns where to go on. */
+static uint32_t one_run(const struct naive_measure *def, const struct author *a, uint32_t from, uint32_t to)
+{
+    struct naive_key *key = a->key;
     struct run run = { 0, key->at[from].ts_ms, -1, def->due_ms, -1 };
+    uint8_t stop = a->track ? (uint8_t)(KPID_CLOCK_MARK + a->track - 1) : (uint8_t)KPID_CLOCK_STOP;
     uint32_t i = from + 1;
     int64_t end_ms = -1;
     const uint8_t *stop_rows = NULL;
 
-    put(key, number, key->at[from].ts_ms, OPEN, 1, 0, start->rows);
     for (; i < to && end_ms < 0; i++) {
         const struct naive_happening *h = &key->at[i];
-        run_until(&run, def->deadline_ms, h->ts_ms);
+        run_until(a, &run, def->deadline_ms, h->ts_ms);
         if (run.missed_at_ms >= 0)
-            end_due(key, number, &run, h->ts_ms, start->rows);
+            end_due(a, &run, h->ts_ms);
         if (h->word == KPID_CLOCK_PAUSE) {
-            end_due(key, number, &run, h->ts_ms, start->rows);
+            end_due(a, &run, h->ts_ms);
             run.since_ms = -1;
         }
         if (h->word == KPID_CLOCK_RESUME && run.since_ms < 0)
             run.since_ms = h->ts_ms;
-        else if (h->word == KPID_CLOCK_STOP || h->word == KPID_CLOCK_CANCEL)
+        if (ends(h->word, a->track))
             end_ms = h->ts_ms;
-        if (h->word == KPID_CLOCK_STOP)
+        if (h->word == stop)
             stop_rows = h->rows;
     }
     if (end_ms < 0) { /* it stays open: for ever, or until it is forgotten */
         end_ms = def->forget_ms < 0 ? KPID_FOREVER : key->at[to - 1].ts_ms + def->forget_ms;
-        if (run.since_ms >= 0 && def->deadline_ms >= 0)
-            run_until(&run, def->deadline_ms, end_ms == KPID_FOREVER ? KPID_FOREVER / 2 : end_ms);
+        run_until(a, &run, def->deadline_ms, end_ms == KPID_FOREVER ? KPID_FOREVER / 2 : end_ms);
     }
-    end_due(key, number, &run, end_ms, start->rows);
+    end_due(a, &run, end_ms);
+    open_until(a, key->at[from].ts_ms, end_ms);
     if (run.missed_at_ms >= 0) {
-        put(key, number, run.missed_at_ms, MISSED, 1, 0, start->rows);
-        put(key, number, run.missed_at_ms, BREACHED, 1, 0, start->rows);
-        put(key, number, end_ms, BREACHED, -1, 0, start->rows);
+        put(a, run.missed_at_ms, MISSED, 1, 0, a->start->rows);
+        put(a, run.missed_at_ms, BREACHED, 1, 0, a->start->rows);
+        put(a, end_ms, BREACHED, -1, 0, a->start->rows);
     }
-    put(key, number, end_ms, OPEN, -1, 0, start->rows);
     if (!stop_rows)
         return i;
-    put(key, number, end_ms, TOOK, 1, run.ran_ms, stop_rows);
+    put(a, end_ms, TOOK, 1, run.ran_ms, stop_rows);
     if (def->deadline_ms >= 0 && run.missed_at_ms < 0)
-        put(key, number, end_ms, MET, 1, 0, stop_rows);
+        put(a, end_ms, MET, 1, 0, stop_rows);
     return i;
 }
 
@@ -112,146 +133,73 @@ static const struct naive_happening *stop_before(const struct naive_key *key, ui
 }
 
 /* The events [from, to) of a key belong to one clock. */
-static void one_clock(const struct naive_measure *def, struct naive_key *key, uint32_t number, uint32_t from, uint32_t to)
+static void one_clock(const struct naive *naive, enum measure measure, struct naive_key *key, uint32_t from, uint32_t to)
 {
+    const struct naive_measure *def = &naive_measures[measure];
+    struct author a = { .office = def->office ? naive->office : NULL, .key = key };
     uint32_t start = from;
 
     while (start < to && key->at[start].word != KPID_CLOCK_START)
         start++;
     if (start == to)
         return;
+    a.start = &key->at[start];
     const struct naive_happening *early = def->keep_negative ? stop_before(key, from, start, to) : NULL;
     if (early) {
-        put(key, number, early->ts_ms, TOOK, 1, early->ts_ms - key->at[start].ts_ms, early->rows);
+        put(&a, early->ts_ms, TOOK, 1, early->ts_ms - key->at[start].ts_ms, early->rows);
         if (def->deadline_ms >= 0)
-            put(key, number, early->ts_ms, MET, 1, 0, early->rows);
+            put(&a, early->ts_ms, MET, 1, 0, early->rows);
         return;
     }
-    uint32_t next = one_run(def, key, number, start, to, &key->at[start]);
-    while (next < to)
-        if (key->at[next].word == KPID_CLOCK_REOPEN)
-            next = one_run(def, key, number, next, to, &key->at[start]);
-        else
+    for (uint32_t next = start; next < to;) {
+        if (next > start && key->at[next].word != KPID_CLOCK_REOPEN) {
             next++;
+            continue;
+        }
+        for (a.track = (uint8_t)naive_tracks(measure); --a.track > 0;)
+            one_run(def + a.track, &a, next, to);
+        next = one_run(def, &a, next, to);
+    }
 }
 
 /* The events [from, to) of a key are one session. */
-static void one_session(const struct naive_measure *def, struct naive_key *key, uint32_t number, uint32_t from, uint32_t to)
+static void one_session(const struct naive_measure *def, struct naive_key *key, uint32_t from, uint32_t to)
 {
+    struct author a = { .key = key, .start = &key->at[from] };
     int64_t first = key->at[from].ts_ms, last = key->at[to - 1].ts_ms, end = last + def->forget_ms;
 
-    put(key, number, first, BEGUN, 1, 0, key->at[from].rows);
-    put(key, number, first, OPEN, 1, 0, key->at[from].rows);
-    put(key, number, end, OPEN, -1, 0, key->at[from].rows);
-    put(key, number, end, SAID, 1, to - from, key->at[from].rows);
-    put(key, number, end, TOOK, 1, last - first, key->at[from].rows);
+    put(&a, first, BEGUN, 1, 0, a.start->rows);
+    put(&a, first, OPEN, 1, 0, a.start->rows);
+    put(&a, end, OPEN, -1, 0, a.start->rows);
+    put(&a, end, SAID, 1, to - from, a.start->rows);
+    put(&a, end, TOOK, 1, last - first, a.start->rows);
 }
 
-static void work_out(const struct naive_measure *def, struct naive_key *key, uint32_t number)
+/* The end of what begins with an event: the next one is too far away. */
+static uint32_t end_of(const struct naive_key *key, uint32_t from, int64_t gap_ms)
 {
-    uint32_t from = 0;
+    uint32_t to = from + 1;
 
+    while (to < key->n && (gap_ms < 0 || key->at[to].ts_ms - key->at[to - 1].ts_ms <= gap_ms))
+        to++;
+    return to;
+}
+
+void naive_clock_work_out(const struct naive *naive, enum measure measure, struct naive_key *key)
+{
     key->n_outcomes = 0;
-    while (from < key->n) {
-        uint32_t to = from + 1;
-        while (to < key->n && (def->forget_ms < 0 || key->at[to].ts_ms - key->at[to - 1].ts_ms <= def->forget_ms))
-            to++;
-        if (def->shape == SHAPE_SESSION)
-            one_session(def, key, number, from, to);
-        else
-            one_clock(def, key, number, from, to);
-        from = to;
+    for (uint32_t from = 0, to; from < key->n; from = to) {
+        to = end_of(key, from, naive_measures[measure].forget_ms);
+        one_clock(naive, measure, key, from, to);
     }
 }
 
-/* ---- outcomes by time ---- */
-
-static void level(struct naive *naive, struct naive_clock *clock, const struct naive_outcome *o, int weight)
+void naive_session_work_out(const struct naive *naive, enum measure measure, struct naive_key *key)
 {
-    for (int by = 0; by < BYS; by++) {
-        int32_t **tree = &clock->levels[o->kind - OPEN][by][o->rows[by]];
-        if (!*tree)
-            *tree = kpid_zalloc(naive->n_minutes + 1, sizeof(int32_t));
-        for (size_t i = (size_t)((o->ts_ms - naive->world->begin_ms) / NAIVE_MINUTE) + 1; i <= naive->n_minutes; i += i & -i)
-            (*tree)[i] += weight * o->weight;
+    (void)naive;
+    key->n_outcomes = 0;
+    for (uint32_t from = 0, to; from < key->n; from = to) {
+        to = end_of(key, from, naive_measures[measure].forget_ms);
+        one_session(&naive_measures[measure], key, from, to);
     }
-}
-
-static void enter(struct naive *naive, struct naive_clock *clock, const struct naive_outcome *o)
-{
-    if (o->ts_ms >= naive->world->end_ms)
-        return;
-    if (o->kind >= OPEN) {
-        level(naive, clock, o, 1);
-        return;
-    }
-    size_t minute = (size_t)((o->ts_ms - naive->world->begin_ms) / NAIVE_MINUTE);
-    if (clock->slots[minute].n == clock->slots[minute].cap) {
-        clock->slots[minute].cap = clock->slots[minute].cap ? clock->slots[minute].cap * 2 : 4;
-        clock->slots[minute].at =
-            kpid_realloc(clock->slots[minute].at, clock->slots[minute].cap * sizeof(struct naive_outcome));
-    }
-    clock->slots[minute].at[clock->slots[minute].n++] = *o;
-}
-
-static void leave(struct naive *naive, struct naive_clock *clock, const struct naive_outcome *o)
-{
-    if (o->ts_ms >= naive->world->end_ms)
-        return;
-    if (o->kind >= OPEN) {
-        level(naive, clock, o, -1);
-        return;
-    }
-    size_t minute = (size_t)((o->ts_ms - naive->world->begin_ms) / NAIVE_MINUTE);
-    for (uint32_t i = clock->slots[minute].n; i-- > 0;)
-        if (clock->slots[minute].at[i].key == o->key)
-            clock->slots[minute].at[i] = clock->slots[minute].at[--clock->slots[minute].n];
-}
-
-static struct naive_key *key_of(struct naive_clock *clock, uint32_t number)
-{
-    if (number >= clock->n_keys) {
-        size_t n = (size_t)number + number / 2 + 1024;
-        clock->keys = kpid_realloc(clock->keys, n * sizeof(*clock->keys));
-        memset(clock->keys + clock->n_keys, 0, (n - clock->n_keys) * sizeof(*clock->keys));
-        clock->n_keys = n;
-    }
-    return &clock->keys[number];
-}
-
-/* Of two events that say the same at the same instant the first counts. */
-static void insert(struct naive_key *key, const struct event *e, uint8_t word, bool all)
-{
-    uint32_t at = key->n;
-
-    while (at > 0 && (key->at[at - 1].ts_ms > e->ts_ms || (key->at[at - 1].ts_ms == e->ts_ms && key->at[at - 1].word > word)))
-        at--;
-    if (!all && at > 0 && key->at[at - 1].ts_ms == e->ts_ms && key->at[at - 1].word == word)
-        return;
-    if (key->n == key->cap) {
-        key->cap = key->cap ? key->cap * 2 : 4;
-        key->at = kpid_realloc(key->at, key->cap * sizeof(*key->at));
-    }
-    memmove(key->at + at + 1, key->at + at, (key->n - at) * sizeof(*key->at));
-    key->n++;
-    key->at[at] = (struct naive_happening){ .ts_ms = e->ts_ms, .word = word };
-    for (unsigned by = 0; by < BYS; by++)
-        key->at[at].rows[by] = (uint8_t)naive_row(by, e);
-}
-
-void naive_clock_take(struct naive *naive, enum measure measure, const struct event *e, unsigned words)
-{
-    struct naive_clock *clock = &naive->clocks[measure];
-    /* The text "abc" as a key is one for each partition; tickets begin above. */
-    uint32_t number = e->ticket_how == TEXT ? e->ticket % PARTITIONS : e->ticket;
-    struct naive_key *key = key_of(clock, number);
-
-    for (uint32_t i = 0; i < key->n_outcomes; i++)
-        leave(naive, clock, &key->outcomes[i]);
-    for (uint8_t word = 0; word < KPID_CLOCK_WORDS; word++)
-        if (words & 1u << word)
-            insert(key, e, word, naive_measures[measure].shape == SHAPE_SESSION);
-    work_out(&naive_measures[measure], key, number);
-    for (uint32_t i = 0; i < key->n_outcomes; i++)
-        enter(naive, clock, &key->outcomes[i]);
 }

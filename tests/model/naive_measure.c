@@ -29,6 +29,21 @@ const struct naive_measure naive_measures[MEASURES] = {
     [HITS] = { "hits", MANY, SHAPE_COUNT, PLAIN },
     [SPENT] = { "spent", MANY, SHAPE_SUM, PLAIN },
     [VISIT] = { "visit", MANY, SHAPE_CLOCK, true, HOUR, 6 * HOUR, false },
+    [REPAIR] = { "repair", SHOP, SHAPE_CLOCK, true, 4 * HOUR, 72 * HOUR, false, HOUR, .tracks = 2, .office = true },
+    [REPAIR_REPLY] = { NULL, SHOP, SHAPE_CLOCK, true, 30 * MINUTE, 72 * HOUR, false, HOUR, .mark = "reply", .office = true },
+    [CHECKOUT] = { "checkout", SHOP, SHAPE_FUNNEL, true, -1, 3 * HOUR, .tracks = 3 },
+    [CHECKOUT_2] = { NULL, SHOP, SHAPE_FUNNEL, true },
+    [CHECKOUT_3] = { NULL, SHOP, SHAPE_FUNNEL, true },
+    [JOURNEY] = { "journey", SHOP, SHAPE_FUNNEL, true, -1, 40 * MINUTE, .tracks = 3, .free = true, .again = true },
+    [JOURNEY_2] = { NULL, SHOP, SHAPE_FUNNEL, true },
+    [JOURNEY_3] = { NULL, SHOP, SHAPE_FUNNEL, true },
+    [RETURNS] = { "returns", SHOP, SHAPE_RETENTION, .tracks = 3, .days = 1 },
+    [RETURNS_2] = { NULL, SHOP, SHAPE_RETENTION, .days = 2 },
+    [RETURNS_3] = { NULL, SHOP, SHAPE_RETENTION, .days = 5 },
+    [VIEWERS] = { "viewers", SHOP, SHAPE_TOP, PLAIN, .top_keys = 60, .top_k = 5 },
+    [REFUNDS] = { "refunds", SHOP, SHAPE_TOP, PLAIN, .top_keys = 40, .top_k = 3 },
+    [TEAM_VIEWS] = { "team_views", SHOP, SHAPE_COUNT, PLAIN, .joined = true },
+    [RED_SALES] = { "red_sales", SHOP, SHAPE_SUM, PLAIN, .joined = true },
 };
 
 static bool is_absent(uint8_t how)
@@ -63,6 +78,14 @@ static enum verdict user_of(const struct event *e, int64_t *value)
     return e->user_how == TEXT ? COUNTS : number(e->user_how);
 }
 
+/* By user, weighed by amount: the key is looked at first. */
+static enum verdict refund_of(const struct event *e, int64_t *value)
+{
+    enum verdict user = user_of(e, value);
+
+    return user == COUNTS ? number(e->amount_how) : user;
+}
+
 static enum verdict promise_of(const struct event *e, int64_t *value)
 {
     *value = e->ts_ms - e->due_ms;
@@ -88,6 +111,10 @@ enum verdict naive_reads(enum measure measure, const struct event *e, int64_t *v
     switch (measure) {
     case ORDERS: return only_if(e->type == CREATED, COUNTS);
     case REVENUE: return only_if(paid || refunded, amount_of(e, value));
+    case TEAM_VIEWS: return only_if(viewed, COUNTS);
+    case RED_SALES: return only_if(paid && e->team == 0, amount_of(e, value));
+    case VIEWERS: return only_if(viewed, user_of(e, value));
+    case REFUNDS: return refunded ? refund_of(e, value) : PASSES_BY;
     case LOWEST:
     case LATEST:
     case SPENT: return only_if(paid, amount_of(e, value));
@@ -112,9 +139,11 @@ enum verdict naive_reads(enum measure measure, const struct event *e, int64_t *v
         return only_if(e->type == RESOLVED && e->amount_how == SOUND && e->amount < 0, COUNTS);
     case WORD: return only_if(e->type == OPENED || e->type == RESOLVED, amount_of(e, value));
     case HITS: return only_if(viewed, COUNTS);
-    default: /* a clock: the field that it needs is its key */
+    default: /* the field that it needs is its key */
         if (!naive_words(measure, e))
             return PASSES_BY;
+        if (measure == RETURNS)
+            return user_of(e, value);
         return e->ticket_how == TEXT ? COUNTS : number(e->ticket_how);
     }
 }
@@ -129,6 +158,15 @@ unsigned naive_words(enum measure measure, const struct event *e)
     switch (measure) {
     case HANDLING: return handling[e->type] < 0 ? 0 : 1u << handling[e->type];
     case VISITS: return started || stopped || e->type == WAITING;
+    case REPAIR: /* a first reply is a stop with a name too */
+        return (handling[e->type] < 0 ? 0 : 1u << handling[e->type]) | (e->type == WAITING ? 1u << KPID_CLOCK_MARK : 0);
+    case CHECKOUT:
+        return (unsigned)(e->type == CREATED) | (unsigned)(e->type == PAID || e->type == REFUNDED) << 1 |
+               (unsigned)(e->type == PAID) << 2;
+    case JOURNEY:
+        return (unsigned)(e->type == OPENED) | (unsigned)(e->type == RESUMED || e->type == OPENED) << 1 |
+               (unsigned)(e->type == RESOLVED || e->type == RESUMED) << 2;
+    case RETURNS: return (unsigned)(e->type == CREATED) | (unsigned)(e->type == VIEWED) << 1;
     case PAYMENT:
     case VISIT: return started ? 1u << KPID_CLOCK_START : stopped ? 1u << KPID_CLOCK_STOP : 0;
     case ANSWER:
@@ -139,12 +177,44 @@ unsigned naive_words(enum measure measure, const struct event *e)
     }
 }
 
+bool naive_has_groups(enum measure measure, unsigned words)
+{
+    enum shape shape = naive_measures[measure].shape;
+
+    return (shape != SHAPE_FUNNEL && shape != SHAPE_RETENTION) || words & 1;
+}
+
+uint32_t naive_key_number(enum measure measure, const struct event *e)
+{
+    uint32_t partition = e->ticket % PARTITIONS;
+
+    /* The text "abc" as a key is one for each partition; tickets and users begin above. */
+    if (measure == RETURNS)
+        return e->user_how == TEXT ? partition : (e->user + 1) * PARTITIONS + partition;
+    return e->ticket_how == TEXT ? partition : e->ticket;
+}
+
 /* ---- groups ---- */
+
+unsigned naive_by(enum measure measure, char *const *names, size_t n)
+{
+    unsigned by = 0;
+
+    if (n == 1 && !strcmp(names[0], "teams.name"))
+        return BY_TEAM;
+    if (n == 1 && measure == REPAIR)
+        return BY_START;
+    for (size_t i = 0; i < n; i++)
+        by |= !strcmp(names[i], "channel") ? BY_CHANNEL : !strcmp(names[i], "region") ? BY_REGION : BY_USER;
+    return by;
+}
 
 unsigned naive_row(unsigned by, const struct event *e)
 {
     switch (by) {
+    case BY_START:
     case BY_CHANNEL: return 1u + e->channel;
+    case BY_TEAM: return 1u + e->team;
     case BY_REGION: return 1u + e->region;
     case BY_CHANNEL | BY_REGION: return 1u + e->channel * REGIONS + e->region;
     case BY_USER: return e->row_user;
@@ -163,7 +233,9 @@ static int user_find(const char *name)
 unsigned naive_rows(unsigned by)
 {
     switch (by) {
+    case BY_START:
     case BY_CHANNEL: return 1 + CHANNELS;
+    case BY_TEAM: return 1 + TEAMS;
     case BY_REGION: return 1 + REGIONS;
     case BY_CHANNEL | BY_REGION: return 1 + CHANNELS * REGIONS;
     case BY_USER: return USERS + 3;
@@ -183,6 +255,10 @@ int naive_row_find(unsigned by, const char *const *group)
 {
     if (by == BY_USER)
         return user_find(group[0]);
+    if (by == BY_TEAM)
+        return 1 + name_find(world_teams, TEAMS, group[0]);
+    if (by == BY_START)
+        by = BY_CHANNEL;
     int channel = by & BY_CHANNEL ? name_find(world_channels, CHANNELS, *group++) : 0;
     int region = by & BY_REGION ? name_find(world_regions, REGIONS, *group) : 0;
     if (channel < 0 || region < 0)
@@ -198,7 +274,9 @@ void naive_row_print(unsigned by, unsigned row, struct kpid_buf *out)
         kpid_buf_printf(out, "u%u", row - 1);
     else if (by == BY_USER)
         kpid_buf_add_str(out, row == USERS + 1 ? "abc" : "");
-    else if (by == BY_CHANNEL)
+    else if (by == BY_TEAM)
+        kpid_buf_add_str(out, world_teams[row - 1]);
+    else if (by == BY_CHANNEL || by == BY_START)
         kpid_buf_add_str(out, world_channels[row - 1]);
     else if (by == BY_REGION)
         kpid_buf_add_str(out, world_regions[row - 1]);

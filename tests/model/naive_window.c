@@ -12,7 +12,7 @@ static size_t slot_of(const struct naive *naive, int64_t ts_ms, int64_t width_ms
     return slot < n ? slot : n - 1;
 }
 
-static void keep_value(struct naive_window *window, uint32_t row, int64_t value)
+static void keep_value(struct naive_window *window, uint32_t row, int64_t value, wide weight)
 {
     if (!window->wants_values)
         return;
@@ -20,7 +20,7 @@ static void keep_value(struct naive_window *window, uint32_t row, int64_t value)
         window->cap_values = window->cap_values ? window->cap_values * 2 : 256;
         window->values = kpid_realloc(window->values, window->cap_values * sizeof(*window->values));
     }
-    window->values[window->n_values++] = (struct naive_value){ value, row };
+    window->values[window->n_values++] = (struct naive_value){ value, weight, row };
 }
 
 static void add_value(struct naive_cell *cell, int64_t value)
@@ -45,6 +45,19 @@ static uint64_t place_of(const struct naive *naive, const struct event *e)
     return 0;
 }
 
+/* A key of a list: what weighs nothing is counted, and on no list. */
+static void count_key(const struct event *e, uint32_t row, int64_t key, struct naive_window *window)
+{
+    struct naive_cell *cell = &window->cells[row];
+    int64_t weight = window->measure == REFUNDS ? e->amount : 1;
+
+    cell->negative += weight < 0;
+    cell->n += weight >= 0;
+    cell->sum += weight > 0 ? weight : 0;
+    if (weight > 0)
+        keep_value(window, row, key, weight);
+}
+
 static void count_event(struct naive *naive, unsigned by, const struct event *e, struct naive_window *window)
 {
     int64_t value;
@@ -53,8 +66,12 @@ static void count_event(struct naive *naive, unsigned by, const struct event *e,
         return;
     unsigned row = naive_row(by, e);
     struct naive_cell *cell = &window->cells[row];
+    if (naive_measures[window->measure].shape == SHAPE_TOP) {
+        count_key(e, row, value, window);
+        return;
+    }
     add_value(cell, value);
-    keep_value(window, row, value);
+    keep_value(window, row, value, 0);
     if (naive_measures[window->measure].shape != SHAPE_LAST)
         return;
     uint64_t place = place_of(naive, e);
@@ -97,13 +114,33 @@ static void count_outcomes(struct naive *naive, unsigned by, int64_t start_ms, i
                 continue;
             if (o->kind == TOOK) {
                 add_value(cell, o->value);
-                keep_value(window, o->rows[by], o->value);
+                keep_value(window, o->rows[by], o->value, 0);
             }
             cell->met += o->kind == MET;
             cell->missed += o->kind == MISSED;
             cell->begun += o->kind == BEGUN;
             cell->said += o->kind == SAID ? o->value : 0;
             cell->bounces += o->kind == SAID && o->value == 1;
+        }
+}
+
+/* Of what is open at the boundary, when the oldest was opened. Nothing was open for longer than the longest one. */
+static void find_oldest(struct naive *naive, unsigned by, int64_t boundary_ms, struct naive_window *window)
+{
+    const struct naive_clock *clock = &naive->clocks[window->measure];
+
+    for (unsigned row = 0; row < naive_rows(by); row++)
+        window->cells[row].oldest_ms = KPID_FOREVER;
+    if (!clock->asks_oldest)
+        return;
+    for (size_t s = slot_of(naive, boundary_ms - clock->longest_ms, NAIVE_MINUTE, naive->n_minutes),
+                end = slot_of(naive, boundary_ms, NAIVE_MINUTE, naive->n_minutes);
+         s <= end; s++)
+        for (uint32_t i = 0; i < clock->slots[s].n; i++) {
+            const struct naive_outcome *o = &clock->slots[s].at[i];
+            int64_t *oldest = &window->cells[o->rows[by]].oldest_ms;
+            if (o->kind == SPAN && o->ts_ms < boundary_ms && o->value >= boundary_ms && o->ts_ms < *oldest)
+                *oldest = o->ts_ms;
         }
 }
 
@@ -130,6 +167,22 @@ static int compare_values(const void *a, const void *b)
     return x->value < y->value ? -1 : x->value > y->value;
 }
 
+/* The values of one key become one, with all its weight. */
+static void join_keys(struct naive_window *window)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < window->n_values; i++) {
+        struct naive_value *last = n ? &window->values[n - 1] : NULL;
+        const struct naive_value *v = &window->values[i];
+        if (last && last->row == v->row && last->value == v->value)
+            last->weight += v->weight;
+        else
+            window->values[n++] = *v;
+    }
+    window->n_values = n;
+}
+
 void naive_window_count(struct naive *naive, enum measure measure, unsigned by, int64_t start_ms, int64_t boundary_ms,
                         struct naive_window *window)
 {
@@ -138,9 +191,13 @@ void naive_window_count(struct naive *naive, enum measure measure, unsigned by, 
     memset(window->cells, 0, naive_rows(by) * sizeof(*window->cells));
     window->n_values = 0;
     window->measure = measure;
-    window->wants_values = def->shape == SHAPE_QUANTILES || def->shape == SHAPE_DISTINCT || naive_is_keyed(measure);
+    window->naive = naive;
+    window->boundary_ms = boundary_ms;
+    window->wants_values = def->shape == SHAPE_QUANTILES || def->shape == SHAPE_DISTINCT || def->shape == SHAPE_TOP ||
+                           naive_is_keyed(measure);
     if (naive_is_keyed(measure)) {
         count_outcomes(naive, by, start_ms, boundary_ms, window);
+        find_oldest(naive, by, boundary_ms, window);
         for (unsigned row = 0; row < naive_rows(by); row++) {
             window->cells[row].open = level_at(naive, naive->clocks[measure].levels[0][by][row], boundary_ms);
             window->cells[row].due = level_at(naive, naive->clocks[measure].levels[2][by][row], boundary_ms);
@@ -151,6 +208,8 @@ void naive_window_count(struct naive *naive, enum measure measure, unsigned by, 
     }
     if (window->n_values)
         qsort(window->values, window->n_values, sizeof(*window->values), compare_values);
+    if (def->shape == SHAPE_TOP)
+        join_keys(window);
     for (size_t i = 0, from = 0; i < window->n_values; i++) {
         uint32_t row = window->values[i].row;
         if (i == 0 || window->values[i - 1].row != row)

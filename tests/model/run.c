@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "kept.h"
+#include "table.h"
 
 #include "kpid/consume.h"
 #include "kpid/decode.h"
@@ -27,6 +28,7 @@ struct run {
     int64_t publish_ms[SOURCES], released_ms[SOURCES];
     int64_t **closed_ms;                /* by KPI and window: ends up to here were looked at for good */
     struct kpid_buf bytes;
+    struct table *table;                /* of the look-up */
 };
 
 /* ---- what the evaluator finds ---- */
@@ -99,8 +101,10 @@ static enum kpid_class feed(struct run *run, const struct log *log, size_t index
     /* What the reader's clock says is of no weight where the broker's stamp is there. */
     int64_t now_ms = !run->wall ? KPID_NEVER : e->stamped ? e->now_ms + INT64_C(86400000) : e->now_ms;
     reason = kpid_decode(run->decoders[source], record.value, record.value_len, &event);
-    if (reason == KPID_REASON_NONE)
+    if (reason == KPID_REASON_NONE) {
+        table_join(run->table, (uint32_t)source, &event);
         return kpid_shard_take(shard, &record, &event, now_ms, &reason);
+    }
     kpid_shard_refuse(shard, &record, reason);
     return KPID_CLASS_MALFORMED;
 }
@@ -122,6 +126,7 @@ static void take(struct run *run, size_t l)
     struct log *log = &run->world->logs[l];
     size_t index = run->at[l]++;
 
+    log->events[index].team = world_team(&log->events[index], table_version(run->table));
     naive_take(&run->naive, log, &log->events[index]);
     check_class(run, log, index, feed(run, log, index));
 }
@@ -298,8 +303,13 @@ static void round_of(struct run *run, bool end)
         return;
     }
     commit_all(run);
-    if (random_chance(&run->random, 1, 20))
-        crash(run); /* after it: a plain restart */
+    /* What an event gets is decided when it is taken: one that is taken again would get another value. */
+    if (random_chance(&run->random, 1, 4))
+        table_change(run->table);
+    if (random_chance(&run->random, 1, 20)) {
+        crash(run); /* after it: a plain restart, whose first round tells again what had not been let go */
+        return;
+    }
     kpid_evaluator_advance(run->evaluator, run->views);
     if (random_chance(&run->random, 1, 8))
         restore(run, (uint32_t)random_below(&run->random, SOURCES), (int)random_below(&run->random, PARTITIONS));
@@ -384,6 +394,7 @@ struct run *run_new(const struct kpid_model *model, struct world *world, uint64_
         for (size_t w = 0; w < model->kpis[k].n_windows; w++)
             run->closed_ms[k][w] = KPID_NEVER;
     }
+    run->table = table_new(model);
     load_evaluator(run);
     return run;
 }
@@ -408,10 +419,21 @@ void run_free(struct run *run)
     judge_release(&run->judge);
     naive_release(&run->naive);
     kpid_buf_release(&run->bytes);
+    table_free(run->table);
     free(run);
 }
 
 struct judge *run_judge(struct run *run)
 {
     return &run->judge;
+}
+
+unsigned run_changes(const struct run *run)
+{
+    return table_version(run->table);
+}
+
+void run_shed(struct run *run)
+{
+    naive_shed(&run->naive);
 }

@@ -17,5 +17,7 @@ void run_free(struct run *run);
 /* Reads everything to the end and looks at everything that is left. */
 void run_all(struct run *run);
 struct judge *run_judge(struct run *run); /* borrowed */
+void run_shed(struct run *run);           /* lets go what the comparison of two runs needs no more */
+unsigned run_changes(const struct run *run); /* of the look-up's table */
 
 #endif

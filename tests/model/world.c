@@ -16,6 +16,7 @@ const char *const world_types[TYPES] = { "order.created", "order.paid", "order.r
                                          "ticket.resolved", "ticket.cancelled", "else.where" };
 const char *const world_channels[CHANNELS] = { "web", "app|1", "7.5", "true", "" };
 const char *const world_regions[REGIONS] = { "north", "süd", "" };
+const char *const world_teams[TEAMS] = { "red", "blue", "green", "unknown" };
 
 /* ---- how event time goes on: straight pieces of busy hours, quiet days, and jumps ---- */
 
@@ -132,6 +133,20 @@ static int64_t pick_amount(struct random *random)
     return (random_below(random, INT64_C(2000000)) - 1000000) * INT64_C(1000000000); /* large */
 }
 
+/* A few come again and again, so that there are heaviest ones. */
+static uint32_t pick_user(struct random *random, enum topic topic)
+{
+    uint32_t regular = 0;
+
+    if (topic == TOPIC_MANY)
+        return (uint32_t)random_below(random, 1 + random_below(random, USERS));
+    if (!random_chance(random, 1, 3))
+        return (uint32_t)random_below(random, 1 + random_below(random, CUSTOMERS));
+    while (regular < 30 && random_chance(random, 1, 2))
+        regular++;
+    return regular;
+}
+
 /* Tickets live for some hours, older ones come again now and then, most never finish. */
 static uint32_t pick_ticket(struct author *a, int64_t base_ms)
 {
@@ -159,9 +174,7 @@ static struct event make_event(struct author *a, int64_t base_ms)
     e.amount = pick_amount(random);
     e.due_ms = e.ts_ms + (random_below(random, 4 * HOUR) - HOUR) / (1 + random_below(random, 1000));
     e.id = random_chance(random, 1, 50) ? 0 : ++a->next_id;
-    e.user = (uint32_t)random_below(random, a->log->topic == TOPIC_MANY
-                                                ? 1 + random_below(random, USERS)
-                                                : 1 + random_below(random, 5000));
+    e.user = pick_user(random, a->log->topic);
     e.ticket = pick_ticket(a, base_ms);
     e.channel = (uint8_t)random_below(random, CHANNELS);
     e.region = (uint8_t)random_below(random, REGIONS);
@@ -199,11 +212,11 @@ static void repeat(struct author *a, size_t at)
     }
 }
 
-/* Of two events that say the same of a ticket at the same instant, whose groups count is a matter of chance: here they
+/* Of two events that say the same of a key at the same instant, whose groups count is a matter of chance: here they
  * are the same. */
 static void agree_on_groups(struct event *e)
 {
-    struct random random = { (uint64_t)e->ts_ms * 1000003 + e->ticket };
+    struct random random = { (uint64_t)e->ts_ms * 1000003 };
 
     if (e->type < OPENED && e->type != CREATED && e->type != PAID)
         return;
@@ -211,6 +224,32 @@ static void agree_on_groups(struct event *e)
     e->region = (uint8_t)random_below(&random, REGIONS);
     if (e->user < USERS)
         e->user = (uint32_t)random_below(&random, USERS);
+}
+
+/* ---- teams: who is in which changes from version to version; some users are in none, and some not in the table ---- */
+
+static uint64_t team_of(uint32_t user, unsigned version)
+{
+    struct random random = { (uint64_t)user * 7919 + (user % 3 ? version : 0) };
+
+    return random_next(&random) % (TEAMS + 1);
+}
+
+uint8_t world_team(const struct event *event, unsigned version)
+{
+    uint64_t team = event->user_how == SOUND ? team_of(event->user, version) : TEAMS;
+
+    return (uint8_t)(team < TEAMS - 1 ? team : TEAMS - 1);
+}
+
+void world_teams_write(unsigned version, struct kpid_buf *out)
+{
+    kpid_buf_add_str(out, "name,who\n");
+    for (uint32_t user = 0; user < CUSTOMERS; user++) {
+        uint64_t team = team_of(user, version);
+        if (team < TEAMS)
+            kpid_buf_printf(out, "%s,u%u\n", team < TEAMS - 1 ? world_teams[team] : "", user);
+    }
 }
 
 static void fill_log(struct author *a, struct log *log, size_t n)
@@ -241,7 +280,7 @@ void world_init(struct world *world, uint64_t seed, size_t n, int64_t future_ms)
     course_init(&course, &random, span > 6 * HOUR ? span : 6 * HOUR);
     world->n_events = 0;
     world->begin_ms = BEGIN;
-    world->end_ms = course.at_ms[PIECES] + future_ms + DAY;
+    world->end_ms = course.at_ms[PIECES] + future_ms + 8 * DAY; /* deadlines, and days of return, lie behind the events */
     for (int topic = 0; topic < TOPICS; topic++)
         for (int32_t p = 0; p < PARTITIONS; p++) {
             struct log *log = &world->logs[topic * PARTITIONS + p];

@@ -41,6 +41,7 @@ struct event {
     uint8_t stamped;  /* now_ms is the record's own LogAppendTime; what the reader's clock says is then of no weight */
     uint8_t counted;  /* the model's: enum kpid_class, once it was read */
     uint8_t row_user; /* the model's: its group by user, 0 = __other__ */
+    uint8_t team;     /* what the look-up said when it was taken: index into world_teams */
 };
 
 struct log {
@@ -53,14 +54,15 @@ struct log {
 struct world {
     struct log logs[LOGS]; /* [topic * PARTITIONS + partition] */
     size_t n_events;
-    int64_t begin_ms, end_ms; /* no event lies outside */
+    int64_t begin_ms, end_ms; /* no event lies outside, and nothing that follows from one counts outside */
 };
 
 extern const char *const world_topics[TOPICS];
 extern const char *const world_types[TYPES];
-enum { CHANNELS = 5, REGIONS = 3, USERS = 40 };
+enum { CHANNELS = 5, REGIONS = 3, USERS = 40, CUSTOMERS = 5000 /* users of all but one topic */, TEAMS = 4 };
 extern const char *const world_channels[CHANNELS]; /* as groups are called; the last is "" for absent */
 extern const char *const world_regions[REGIONS];
+extern const char *const world_teams[TEAMS]; /* the last is what stands for a user without one */
 
 static inline enum source world_source(enum topic topic)
 {
@@ -76,6 +78,10 @@ static inline uint32_t world_place(enum topic topic)
 /* Fills `world` with n events in all. `future`: how far ahead of now the furthest events are, in ms. Release it. */
 void world_init(struct world *world, uint64_t seed, size_t n, int64_t future_ms);
 void world_release(struct world *world);
+
+/* The team of an event's user in the n-th version of the table, and that version as CSV. */
+uint8_t world_team(const struct event *event, unsigned version);
+void world_teams_write(unsigned version, struct kpid_buf *out);
 
 /* The event as the bytes of a message, appended: JSON or, `msgpack`, MessagePack. */
 void world_encode(const struct event *event, bool msgpack, struct kpid_buf *out);
