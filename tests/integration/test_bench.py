@@ -2,6 +2,7 @@
 """The programs of bench/ run, on little input, and print their tables. What they print is nobody's pass or failure."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -37,6 +38,24 @@ class Bench(harness.TestCase):
         for encoding in ("json", "msgpack"):
             low, middle, high = self.rows(table, f"{encoding:8} decode + engine  ", 8)[:3]
             self.assertTrue(0 < low <= middle <= high, table)
+
+    def test_measures(self):
+        table = run(harness.tool("bench", "kpid-bench-measures"), "--rounds", 1, "--events", 4000, "--keys", 2000)
+        self.assertGreater(self.rows(table, "(an event with one count)", 4)[0], 0)
+        for words in ("sum ", "clock, working time", "funnel ", "retention ", "top, summed"):
+            self.rows(table, words, 4)
+        for words in ("1 window ", "16 windows", "1000000 groups"):
+            low, middle, high = self.rows(table, words, 7)[:3]
+            self.assertTrue(0 < low <= middle <= high, table)
+        for words in ("open clock  ", "session, one grouping", "de-duplication mark", "one more cell of a count"):
+            allocated, counted, packed = self.rows(table, words, 3)
+            self.assertTrue(0 < counted <= allocated and packed > 0, table)
+
+    def test_instructions(self):
+        if not shutil.which("valgrind"):
+            self.skipTest("no valgrind")
+        table = run(os.path.join(harness.ROOT, "bench", "instructions"), "--build", harness.BUILD, "--events", 1000)
+        self.assertGreater(self.rows(table, "count  ", 1)[0], 0)
 
     def test_pipeline(self):
         harness.shared_brokers()  # skips where Kafka cannot be
