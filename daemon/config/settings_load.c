@@ -95,10 +95,13 @@ static void listen_check(struct kpid_loader *loader, const struct kpid_yaml *htt
 
 void kpid_redis_url_check(struct kpid_loader *loader, const struct kpid_yaml *node, const char *what, const char *url)
 {
-    if (!*url || strncmp(url, "redis://", 8) == 0 || strncmp(url, "unix:", 5) == 0)
-        return;
+    static const char *const schemes[] = {"redis://", "unix:", "redis+sentinel://", "redis+cluster://"};
+    for (size_t i = 0; i < KPID_COUNT_OF(schemes); i++)
+        if (!*url || strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+            return;
     kpid_fault_add(&loader->faults, node->place, "%s begins neither with redis:// nor with unix:", what);
-    kpid_fault_advise(&loader->faults, "write redis://[user:password@]host:port[/db] or unix:/path");
+    kpid_fault_advise(&loader->faults, "write redis://[user:password@]host:port[/db], unix:/path, redis+sentinel://"
+                                       "host:port,.../name or redis+cluster://host:port,...");
 }
 
 void kpid_settings_load(struct kpid_loader *loader, struct kpid_yaml *root)

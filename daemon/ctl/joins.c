@@ -22,13 +22,15 @@ static void place_print(const struct kpid_model *model, const struct kpid_lookup
                lookup->file, lookup->key, lookup->max_rows, lookup->max_bytes);
         return;
     }
-    const char *url = lookup->url ? lookup->url : model->settings.redis.url, *at = strrchr(url, '@');
+    struct kpid_buf place = KPID_BUF_INIT;
+    kpid_redis_url_show(lookup->url ? lookup->url : model->settings.redis.url, &place);
     printf("      redis %s, %s; at most %u keys, %zu bytes cached; asked again after %.3g s (missing keys %.3g s)\n",
-           at ? at + 1 : url, lookup->pattern, lookup->max_keys, lookup->max_bytes, (double)lookup->refresh_ms / 1000,
+           place.data, lookup->pattern, lookup->max_keys, lookup->max_bytes, (double)lookup->refresh_ms / 1000,
            (double)lookup->refresh_missing_ms / 1000);
     printf("      an event waits at most %.3g s for an answer, and without a connection %s\n",
            (double)lookup->timeout_ms / 1000,
            lookup->when_down == KPID_DOWN_WAIT ? "until there is one" : "no longer");
+    kpid_buf_release(&place);
 }
 
 void ctl_joins_print(const struct kpid_model *model, const struct kpid_source *source)

@@ -58,7 +58,7 @@ struct ctl_remote *ctl_remote_open(const struct ctl *ctl)
     const char *url = ctl->redis_url ? ctl->redis_url : ctl->model->settings.redis.url;
     struct kpid_redis_options options = { url, 3000, true, false };
     struct ctl_remote *remote = kpid_zalloc(1, sizeof(*remote));
-    struct kpid_buf error = KPID_BUF_INIT;
+    struct kpid_buf error = KPID_BUF_INIT, place = KPID_BUF_INIT;
     struct timeval within = { 3, 0 };
 
     remote->base = event_base_new();
@@ -68,13 +68,15 @@ struct ctl_remote *ctl_remote_open(const struct ctl *ctl)
     while (remote->redis && !remote->up && !remote->over)
         event_base_loop(remote->base, EVLOOP_ONCE);
     if (!remote->up) {
-        fprintf(stderr, "kpictl: redis %s: %s\n", url, error.len ? error.data : remote->why[0] ? remote->why : "no answer");
+        kpid_redis_url_show(url, &place);
+        fprintf(stderr, "kpictl: redis %s: %s\n", place.data, error.len ? error.data : remote->why[0] ? remote->why : "no answer");
         ctl_remote_close(remote);
         remote = NULL;
     } else {
         evtimer_del(remote->deadline);
     }
     kpid_buf_release(&error);
+    kpid_buf_release(&place);
     return remote;
 }
 

@@ -1,6 +1,4 @@
 #include "redis_internal.h"
-#include "resp.h"
-#include "sha1.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -16,39 +14,9 @@ int64_t kpid_redis_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void ring_push(struct kpid_redis_ring *ring, struct kpid_redis_call call)
-{
-    if (ring->n == ring->cap) {
-        size_t cap = ring->cap ? ring->cap * 2 : 64;
-        struct kpid_redis_call *calls = kpid_alloc(cap * sizeof(*calls));
-        for (size_t i = 0; i < ring->n; i++)
-            calls[i] = ring->calls[(ring->head + i) & (ring->cap - 1)];
-        free(ring->calls);
-        ring->calls = calls;
-        ring->head = 0;
-        ring->cap = cap;
-    }
-    ring->calls[(ring->head + ring->n++) & (ring->cap - 1)] = call;
-}
-
-static struct kpid_redis_call ring_pop(struct kpid_redis_ring *ring)
-{
-    assert(ring->n > 0);
-    struct kpid_redis_call call = ring->calls[ring->head];
-    ring->head = (ring->head + 1) & (ring->cap - 1);
-    ring->n--;
-    return call;
-}
-
-static void retry_free(struct kpid_redis_retry *retry)
-{
-    if (retry)
-        kpid_buf_release(&retry->command);
-    free(retry);
-}
-
 static void redis_free(struct kpid_redis *redis)
 {
+    kpid_sentinel_free(redis->sentinel);
     kpid_redis_url_release(&redis->url);
     free(redis->pending.calls);
     free(redis->failed.calls);
@@ -71,16 +39,15 @@ void kpid_redis_leave(struct kpid_redis *redis)
         redis_free(redis);
 }
 
-struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_redis_options *options,
-                                   const struct kpid_redis_events *events, void *ctx, struct kpid_buf *error)
+struct kpid_redis *kpid_redis_open_at(struct event_base *base, struct kpid_redis_url url, bool plain,
+                                      const struct kpid_redis_options *options,
+                                      const struct kpid_redis_events *events, void *ctx)
 {
-    struct kpid_redis_url url;
-    if (!kpid_redis_url_parse(options->url, &url, error))
-        return NULL;
     struct kpid_redis *redis = kpid_zalloc(1, sizeof(*redis));
     redis->magic = KPID_REDIS_MAGIC;
     redis->base = base;
     redis->url = url;
+    redis->plain = plain;
     redis->timeout_ms = options->timeout_ms;
     redis->allow_eviction = options->allow_eviction;
     redis->only_reads = options->only_reads;
@@ -95,8 +62,40 @@ struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_re
     redis->timeout_timer = evtimer_new(base, kpid_redis_on_timeout, redis);
     redis->failed_timer = evtimer_new(base, kpid_redis_on_failed, redis);
     assert(redis->reconnect_timer && redis->timeout_timer && redis->failed_timer);
-    kpid_redis_connect_later(redis, 0);
+    if (url.topology == KPID_REDIS_SENTINEL)
+        redis->sentinel = kpid_sentinel_open(redis);
+    else
+        kpid_redis_connect_later(redis, 0);
     return redis;
+}
+
+struct kpid_redis *kpid_redis_open_other(const struct kpid_redis *like, const char *host, int port,
+                                         const char *user, const char *password, bool plain,
+                                         const struct kpid_redis_events *events, void *ctx)
+{
+    struct kpid_redis_url url = {.host = kpid_strdup(host), .port = port};
+    struct kpid_redis_options options = {.timeout_ms = like->timeout_ms,
+                                         .allow_eviction = like->allow_eviction,
+                                         .only_reads = like->only_reads};
+    if (plain && (options.timeout_ms <= 0 || options.timeout_ms > KPID_REDIS_PLAIN_TIMEOUT_MS))
+        options.timeout_ms = KPID_REDIS_PLAIN_TIMEOUT_MS;
+    url.user = user ? kpid_strdup(user) : NULL;
+    url.password = password ? kpid_strdup(password) : NULL;
+    return kpid_redis_open_at(like->base, url, plain, &options, events, ctx);
+}
+
+struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_redis_options *options,
+                                   const struct kpid_redis_events *events, void *ctx, struct kpid_buf *error)
+{
+    struct kpid_redis_url url;
+    if (!kpid_redis_url_parse(options->url, &url, error))
+        return NULL;
+    if (url.topology == KPID_REDIS_CLUSTER) {
+        kpid_buf_add_str(error, "a Redis Cluster is not supported");
+        kpid_redis_url_release(&url);
+        return NULL;
+    }
+    return kpid_redis_open_at(base, url, false, options, events, ctx);
 }
 
 bool kpid_redis_up(const struct kpid_redis *redis)
@@ -138,21 +137,17 @@ static void on_reply(redisAsyncContext *ac, void *raw, void *unused)
         return;
     }
     const redisReply *reply = raw;
-    struct kpid_redis_call call = ring_pop(&redis->pending);
+    struct kpid_redis_call call = kpid_redis_ring_pop(&redis->pending);
     struct kpid_redis_retry *retry = call.retry;
     call.retry = NULL;
     if (retry && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
         kpid_buf_clear(&redis->scratch);
-        kpid_resp_add_count(&redis->scratch, retry->n_bulks);
-        kpid_resp_add_bulk(&redis->scratch, "EVAL", 4);
-        kpid_resp_add_bulk(&redis->scratch, retry->text, strlen(retry->text));
-        kpid_buf_add(&redis->scratch, retry->command.data + retry->rest_at,
-                     retry->command.len - retry->rest_at);
+        kpid_redis_encode_whole(&redis->scratch, retry);
         kpid_redis_enqueue(redis, &redis->scratch, call);
-        retry_free(retry);
+        kpid_redis_retry_free(retry);
         return;
     }
-    retry_free(retry);
+    kpid_redis_retry_free(retry);
     /* A master that became a replica keeps its connections and refuses for ever: look for another one. */
     bool demoted = reply->type == REDIS_REPLY_ERROR &&
                    (strncmp(reply->str, "READONLY", 8) == 0 || strstr(reply->str, "-READONLY "));
@@ -172,19 +167,19 @@ void kpid_redis_enqueue(struct kpid_redis *redis, const struct kpid_buf *command
     int rc = redisAsyncFormattedCommand(redis->ac, on_reply, NULL, command->data, command->len);
     assert(rc == REDIS_OK);
     (void)rc;
-    ring_push(&redis->pending, call);
+    kpid_redis_ring_push(&redis->pending, call);
     if (redis->pending.n == 1)
         kpid_redis_watch(redis);
 }
 
-static void fail_later(struct kpid_redis *redis, struct kpid_redis_call call)
+void kpid_redis_fail_later(struct kpid_redis *redis, struct kpid_redis_call call)
 {
     struct timeval now = {0, 0};
-    retry_free(call.retry);
+    kpid_redis_retry_free(call.retry);
     call.retry = NULL;
     if (!call.done)
         return;
-    ring_push(&redis->failed, call);
+    kpid_redis_ring_push(&redis->failed, call);
     if (!redis->closing && !evtimer_pending(redis->failed_timer, NULL))
         evtimer_add(redis->failed_timer, &now);
 }
@@ -192,14 +187,14 @@ static void fail_later(struct kpid_redis *redis, struct kpid_redis_call call)
 void kpid_redis_fail_pending(struct kpid_redis *redis)
 {
     while (redis->pending.n > 0)
-        fail_later(redis, ring_pop(&redis->pending));
+        kpid_redis_fail_later(redis, kpid_redis_ring_pop(&redis->pending));
 }
 
 /* Only those that had failed when it began: one that asks again at once must not keep the loop here. */
 static void answer_failed(struct kpid_redis *redis, size_t n)
 {
     for (; n > 0 && redis->failed.n > 0; n--) {
-        struct kpid_redis_call call = ring_pop(&redis->failed);
+        struct kpid_redis_call call = kpid_redis_ring_pop(&redis->failed);
         struct kpid_reply reply = {.kind = KPID_REPLY_DOWN, .str = redis->why.data, .len = redis->why.len};
         call.done(call.ctx, &reply);
     }
@@ -226,6 +221,8 @@ void kpid_redis_close(struct kpid_redis *redis)
     kpid_redis_enter(redis);
     redis->closing = true;
     redis->up = false;
+    if (redis->sentinel)
+        kpid_sentinel_close(redis->sentinel);
     redisAsyncContext *ac = redis->ac;
     redis->ac = NULL;
     if (ac) {
@@ -242,62 +239,4 @@ void kpid_redis_close(struct kpid_redis *redis)
         answer_failed(redis, redis->failed.n);
     redis->closed = true;
     kpid_redis_leave(redis);
-}
-
-static void shrink(struct kpid_buf *scratch)
-{
-    if (scratch->cap > KPID_REDIS_SCRATCH_BYTES)
-        kpid_buf_release(scratch);
-}
-
-void kpid_redis_greet_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, size_t n,
-                           kpid_redis_done *done)
-{
-    kpid_buf_clear(&redis->scratch);
-    kpid_resp_add_count(&redis->scratch, n);
-    kpid_resp_add_bulks(&redis->scratch, bulks, n);
-    kpid_redis_enqueue(redis, &redis->scratch, (struct kpid_redis_call){.done = done, .ctx = redis});
-}
-
-void kpid_redis_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, size_t n, kpid_redis_done *done,
-                     void *ctx)
-{
-    struct kpid_redis_call call = {.done = done, .ctx = ctx};
-    if (!redis->up) {
-        fail_later(redis, call);
-        return;
-    }
-    kpid_buf_clear(&redis->scratch);
-    kpid_resp_add_count(&redis->scratch, n);
-    kpid_resp_add_bulks(&redis->scratch, bulks, n);
-    kpid_redis_enqueue(redis, &redis->scratch, call);
-    shrink(&redis->scratch);
-}
-
-void kpid_redis_eval(struct kpid_redis *redis, struct kpid_script *script, const struct kpid_bulk *keys,
-                     size_t n_keys, const struct kpid_bulk *args, size_t n_args, kpid_redis_done *done,
-                     void *ctx)
-{
-    struct kpid_redis_call call = {.done = done, .ctx = ctx};
-    if (!redis->up) {
-        fail_later(redis, call);
-        return;
-    }
-    if (script->sha[0] == '\0')
-        kpid_sha1_hex(script->text, strlen(script->text), script->sha);
-    struct kpid_buf count = KPID_BUF_INIT;
-    kpid_buf_printf(&count, "%zu", n_keys);
-    struct kpid_redis_retry *retry = kpid_zalloc(1, sizeof(*retry));
-    retry->text = script->text;
-    retry->n_bulks = 3 + n_keys + n_args;
-    kpid_resp_add_count(&retry->command, retry->n_bulks);
-    kpid_resp_add_bulk(&retry->command, "EVALSHA", 7);
-    kpid_resp_add_bulk(&retry->command, script->sha, 40);
-    retry->rest_at = retry->command.len;
-    kpid_resp_add_bulk(&retry->command, count.data, count.len);
-    kpid_resp_add_bulks(&retry->command, keys, n_keys);
-    kpid_resp_add_bulks(&retry->command, args, n_args);
-    kpid_buf_release(&count);
-    call.retry = retry;
-    kpid_redis_enqueue(redis, &retry->command, call);
 }

@@ -38,12 +38,26 @@ void kpid_redis_lose(struct kpid_redis *redis, const char *why, bool drop)
     redis->backoff_ms *= 2;
     if (redis->backoff_ms > KPID_REDIS_BACKOFF_MAX_MS)
         redis->backoff_ms = KPID_REDIS_BACKOFF_MAX_MS;
+    kpid_redis_tell_down(redis, was_up);
+}
+
+void kpid_redis_tell_down(struct kpid_redis *redis, bool was_up)
+{
     if (!was_up && strcmp(redis->why.data, redis->told.data) == 0)
         return;
     kpid_buf_clear(&redis->told);
     kpid_buf_add(&redis->told, redis->why.data, redis->why.len);
     if (redis->events.down)
         redis->events.down(redis->ctx, redis->told.data);
+}
+
+void kpid_redis_tell_up(struct kpid_redis *redis)
+{
+    redis->up = true;
+    redis->backoff_ms = KPID_REDIS_BACKOFF_MIN_MS;
+    kpid_buf_clear(&redis->told);
+    if (redis->events.up)
+        redis->events.up(redis->ctx);
 }
 
 /* hiredis frees the context itself after a failed connect. */
@@ -65,6 +79,12 @@ static void on_disconnect(const redisAsyncContext *ac, int status)
 static void connect_now(struct kpid_redis *redis)
 {
     const struct kpid_redis_url *url = &redis->url;
+    struct kpid_buf why = KPID_BUF_INIT;
+    if (redis->sentinel && !kpid_sentinel_find(redis->sentinel, &why)) {
+        kpid_redis_lose(redis, why.data, true);
+        kpid_buf_release(&why);
+        return;
+    }
     redisAsyncContext *ac =
         url->path ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(url->host, url->port);
     redis->ac = ac;

@@ -2,7 +2,8 @@
  * What is said at each connect, in one go: AUTH, SELECT, PING (which tells LOADING and NOAUTH), INFO
  * replication, INFO memory. A replica is refused to who writes, and so is a maxmemory-policy that may evict keys
  * without a TTL, which is what shards and alerts are. Where INFO is not permitted, or says nothing of the policy,
- * CONFIG GET is asked; where that is not permitted either, the connection is accepted with a warning.
+ * CONFIG GET is asked; where that is not permitted either, the connection is accepted with a warning. A connection on
+ * which only others are asked about (a Sentinel, a cluster's map) ends with PING.
  */
 #include "redis_internal.h"
 
@@ -34,8 +35,11 @@ static void on_must(void *ctx, const struct kpid_reply *reply)
 
 static void on_ping(void *ctx, const struct kpid_reply *reply)
 {
-    if (!kpid_redis_error_is(reply, "NOPERM"))
-        on_must(ctx, reply);
+    struct kpid_redis *redis = greeted(ctx, reply);
+    if (redis && reply->kind == KPID_REPLY_ERROR && !kpid_redis_error_is(reply, "NOPERM"))
+        refuse(redis, reply);
+    else if (redis && redis->plain)
+        kpid_redis_tell_up(redis);
 }
 
 /* Finds "name:value\r\n" in what INFO says. */
@@ -61,15 +65,6 @@ static void on_replication(void *ctx, const struct kpid_reply *reply)
         kpid_redis_lose(redis, "this Redis is a read-only replica", true);
 }
 
-static void come_up(struct kpid_redis *redis)
-{
-    redis->up = true;
-    redis->backoff_ms = KPID_REDIS_BACKOFF_MIN_MS;
-    kpid_buf_clear(&redis->told);
-    if (redis->events.up)
-        redis->events.up(redis->ctx);
-}
-
 static void judge_policy(struct kpid_redis *redis, const char *policy, size_t len)
 {
     if (len >= 8 && memcmp(policy, "allkeys-", 8) == 0 && !redis->allow_eviction) {
@@ -82,7 +77,7 @@ static void judge_policy(struct kpid_redis *redis, const char *policy, size_t le
         kpid_buf_release(&why);
         return;
     }
-    come_up(redis);
+    kpid_redis_tell_up(redis);
 }
 
 static void on_config(void *ctx, const struct kpid_reply *reply)
@@ -98,7 +93,7 @@ static void on_config(void *ctx, const struct kpid_reply *reply)
                      "the maxmemory-policy of Redis can't be read, so that nobody knows whether it "
                      "may evict state: ");
     kpid_redis_explain(reply, &redis->warning);
-    come_up(redis);
+    kpid_redis_tell_up(redis);
 }
 
 static void on_memory(void *ctx, const struct kpid_reply *reply)
@@ -129,7 +124,7 @@ void kpid_redis_greet(struct kpid_redis *redis)
         auth[n++] = KPID_BULK_STR(url->password);
         kpid_redis_greet_send(redis, auth, n, on_must);
     }
-    if (url->db > 0) {
+    if (url->db > 0 && !redis->plain) {
         struct kpid_buf db = KPID_BUF_INIT;
         kpid_buf_printf(&db, "%d", url->db);
         struct kpid_bulk select[] = {KPID_BULK_STR("SELECT"), {db.data, db.len}};
@@ -140,6 +135,8 @@ void kpid_redis_greet(struct kpid_redis *redis)
     struct kpid_bulk replication[] = {KPID_BULK_STR("INFO"), KPID_BULK_STR("replication")};
     struct kpid_bulk memory[] = {KPID_BULK_STR("INFO"), KPID_BULK_STR("memory")};
     kpid_redis_greet_send(redis, ping, 1, on_ping);
+    if (redis->plain)
+        return;
     kpid_redis_greet_send(redis, replication, 2, on_replication);
     kpid_redis_greet_send(redis, memory, 2, on_memory);
 }

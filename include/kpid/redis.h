@@ -1,9 +1,17 @@
 /*
- * One Redis connection on the loop: the only place that knows hiredis. Commands are encoded here (RESP, length-
- * prefixed; no printf-style formatting), pipelined, and answered in order. It connects, reconnects with backoff
- * (100 ms doubling to 5 s), authenticates, selects the database, and checks the maxmemory-policy at each connect.
- * While it is down commands fail at once with KPID_REPLY_DOWN; nothing is queued behind the caller's back. The program
- * must ignore SIGPIPE: hiredis writes to sockets that the other side may have closed.
+ * Redis on the loop, one server, a master that Sentinel names, or a cluster: the only place that knows hiredis. Commands
+ * are encoded here (RESP, length-prefixed; no printf-style formatting), pipelined, and answered in order. It connects,
+ * reconnects with backoff (100 ms doubling to 5 s), authenticates, selects the database, and checks role and
+ * maxmemory-policy at each connect. While it is down commands fail at once with KPID_REPLY_DOWN; nothing is queued behind
+ * the caller's back. The program must ignore SIGPIPE: hiredis writes to sockets that the other side may have closed.
+ *
+ * Under Sentinel the sentinels are asked twice a second; the connection goes to the master that the newest
+ * configuration names, and is given up when they name another one. What a failover lost is the callers' matter.
+ *
+ * In a cluster it is up while every slot has a master and all masters are connected and accepted. Commands of one slot
+ * keep their order and are sent one at a time, so that none overtakes another one that is sent again; others are
+ * pipelined. MOVED and ASK are followed, TRYAGAIN (a slot on its way) and CLUSTERDOWN tried again until the timeout:
+ * none of these was executed. A command's slot is that of its first key; SCAN goes through all masters.
  */
 #ifndef KPID_REDIS_H
 #define KPID_REDIS_H
@@ -14,7 +22,9 @@ struct event_base;
 struct kpid_redis;
 
 struct kpid_redis_options {
-    const char *url;          /* redis://[user:password@]host:port[/db] or unix:/path */
+    const char *url;          /* redis://[user:password@]host[:port][/db], unix:/path,
+                                 redis+sentinel://[user:password@]host[:port],.../name[/db][?sentinel=[user]:password],
+                                 redis+cluster://[user:password@]host[:port],...; % escapes in each part */
     int64_t timeout_ms;       /* a reply that takes longer, with nothing heard meanwhile, drops the connection; 0: never */
     bool allow_eviction;      /* else maxmemory-policy allkeys-* is refused: down(why) */
     bool only_reads;          /* a replica will do */
@@ -69,6 +79,8 @@ struct kpid_script {
 void kpid_redis_eval(struct kpid_redis *redis, struct kpid_script *script, const struct kpid_bulk *keys, size_t n_keys,
                      const struct kpid_bulk *args, size_t n_args, kpid_redis_done *done, void *ctx);
 
+/* Appends a URL without user and passwords. */
+void kpid_redis_url_show(const char *url, struct kpid_buf *buf);
 /* Appends what an error reply, or KPID_REPLY_DOWN, means to a person: "Redis has reached its maxmemory: OOM ...". */
 void kpid_redis_explain(const struct kpid_reply *reply, struct kpid_buf *buf);
 /* An error with this code ("NOPERM"), directly or out of a script. */

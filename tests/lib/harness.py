@@ -310,22 +310,23 @@ class Redis(_Folder):
     "10mb". `client` gives text, `raw` bytes. After stop() or kill(), start() brings it back on the same port,
     empty unless the arguments ask for persistence."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, password=None):
         super().__init__()
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.args = args
+        self.args = ("--requirepass", password, "--masterauth", password, *args) if password else args
         self.process = None
-        self.client = redis_client.Redis(port=self.port, decode_responses=True)
-        self.raw = redis_client.Redis(port=self.port)
+        self.client = redis_client.Redis(port=self.port, password=password, decode_responses=True)
+        self.raw = redis_client.Redis(port=self.port, password=password)
         try:
             self.start()
         except Exception:
             self.close()
             raise
 
-    def start(self):
-        command = [
+    def command(self):
+        """What is run; for what is no plain server."""
+        return [
             "redis-server",
             "--port",
             str(self.port),
@@ -341,8 +342,10 @@ class Redis(_Folder):
             os.path.join(self.dir, "log"),
             *self.args,
         ]
+
+    def start(self):
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent
         )
         wait_for(self._answers, 10, "an answer of Redis")
 

@@ -64,6 +64,19 @@ Test(store_url, refuses_what_is_wrong_and_keeps_the_password_to_itself)
         "redis://%G0:SECRET@h",
         "redis://h:1/0?db=1",
         "redis://:SECRET#x@h:1",
+        "redis+sentinel://h:1",
+        "redis+sentinel://h:1/",
+        "redis+sentinel:///m",
+        "redis+sentinel://h:1,/m",
+        "redis+sentinel://h:1/m/x",
+        "redis+sentinel://h:1/m?password=SECRET",
+        "redis+sentinel://h:1/m?sentinel=SECRET",
+        "redis+sentinel://h:1/m?sentinel=:",
+        "redis+sentinel://:SECRET%4@h:1/m",
+        "redis+cluster://",
+        "redis+cluster://h:1,h:0",
+        "redis+cluster://h:1/3",
+        "redis+cluster://:SECRET@h:1/?x",
         "unix:run/redis",
         "unix:",
         "unix:/a%2",
@@ -77,6 +90,60 @@ Test(store_url, refuses_what_is_wrong_and_keeps_the_password_to_itself)
         cr_assert(!kpid_redis_url_parse(WRONG[i], &url, &error), "%s", WRONG[i]);
         cr_expect(error.len > 0 && !strstr(error.data, "SECRET"), "%s: %s", WRONG[i], error.data);
         kpid_buf_release(&error);
+    }
+}
+
+/* The places are compared as text. */
+static void expect_places(const struct kpid_redis_url *url, const char *want)
+{
+    struct kpid_buf got = KPID_BUF_INIT;
+    for (size_t i = 0; i < url->n_places; i++)
+        kpid_buf_printf(&got, "%s%s %d", i ? ", " : "", url->places[i].host, url->places[i].port);
+    cr_expect_str_eq(got.data, want);
+    kpid_buf_release(&got);
+}
+
+Test(store_url, reads_sentinels_and_clusters)
+{
+    struct kpid_redis_url url;
+    struct kpid_buf error = KPID_BUF_INIT;
+    cr_assert(kpid_redis_url_parse("redis+sentinel://u:p%2F@a,b:1,[::1]:2/m%2Fn/3?sentinel=s:q@", &url, &error));
+    cr_expect_eq(url.topology, KPID_REDIS_SENTINEL);
+    expect_places(&url, "a 26379, b 1, ::1 2");
+    cr_expect_str_eq(url.name, "m/n");
+    cr_expect_eq(url.db, 3);
+    cr_expect_str_eq(url.user, "u");
+    cr_expect_str_eq(url.password, "p/");
+    cr_expect_str_eq(url.sentinel_user, "s");
+    cr_expect_str_eq(url.sentinel_password, "q@");
+    kpid_redis_url_release(&url);
+    cr_assert(kpid_redis_url_parse("redis+sentinel://a/m?sentinel=:q", &url, &error));
+    cr_expect(!url.password && !url.sentinel_user && url.db == 0);
+    kpid_redis_url_release(&url);
+    cr_assert(kpid_redis_url_parse("redis+cluster://:p@a,b:7001/", &url, &error));
+    cr_expect_eq(url.topology, KPID_REDIS_CLUSTER);
+    expect_places(&url, "a 6379, b 7001");
+    cr_expect_str_eq(url.password, "p");
+    kpid_redis_url_release(&url);
+}
+
+Test(store_url, shows_everything_but_who_logs_in)
+{
+    static const char *const SHOWN[][2] = {
+        {"redis://h:1/2", "redis://h:1/2"},
+        {"redis://u:SECRET@h:1/2", "redis://h:1/2"},
+        {"redis://u:a@SECRET@h", "redis://h"},
+        {"redis://u:SE/CR?ET@h", "redis://h"},
+        {"unix:/run/a@b", "unix:/run/a@b"},
+        {"redis+sentinel://:SECRET@a,b:1/m?sentinel=s:SEC@RET", "redis+sentinel://a,b:1/m"},
+        {"redis+sentinel://a,b:1/m?sentinel=s:SEC@RET", "redis+sentinel://a,b:1/m"},
+        {"redis+cluster://:SECRET@a,b:1", "redis+cluster://a,b:1"},
+    };
+    for (size_t i = 0; i < KPID_COUNT_OF(SHOWN); i++) {
+        struct kpid_buf buf = KPID_BUF_INIT;
+        kpid_redis_url_show(SHOWN[i][0], &buf);
+        cr_expect_str_eq(buf.data, SHOWN[i][1]);
+        kpid_buf_release(&buf);
     }
 }
 
