@@ -75,8 +75,9 @@ struct kpid_evaluator *kpid_evaluator_new(const struct kpid_model *model, const 
     ev->ctx = ctx;
     ev->kpis = kpid_zalloc(model->n_kpis + 1, sizeof(*ev->kpis));
     ev->released_ms = kpid_zalloc(model->n_sources + 1, sizeof(*ev->released_ms));
+    ev->wants_ms = kpid_zalloc(model->n_sources + 1, sizeof(*ev->wants_ms));
     for (size_t s = 0; s < model->n_sources; s++)
-        ev->released_ms[s] = KPID_NEVER;
+        ev->released_ms[s] = ev->wants_ms[s] = KPID_NEVER;
     for (uint32_t k = 0; k < model->n_kpis; k++) {
         plan_kpi(ev, k);
         if (ev->kpis[k].n_readers > readers)
@@ -114,6 +115,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
     free(ev->revisions);
     free(ev->touched);
     free(ev->released_ms);
+    free(ev->wants_ms);
     kpid_buf_release(&ev->key);
     kpid_buf_release(&ev->bytes);
     free(ev);
@@ -148,14 +150,18 @@ static uint64_t version_of(const struct kpid_evaluator *ev, uint32_t k)
 
 static int64_t newest_of(const struct kpid_evaluator *ev, uint32_t k)
 {
-    int64_t lag = 0, watermark = kpid_kpi_watermark(ev, k);
+    int64_t lag = 0, watermark = KPID_FOREVER;
 
     for (size_t i = 0; i < ev->model->kpis[k].n_sources; i++) {
+        const struct kpid_evaluator_source *source = &ev->sources[ev->model->kpis[k].sources[i]];
         int64_t out_of_order = ev->model->sources[ev->model->kpis[k].sources[i]].out_of_order_ms;
+        int64_t own = source->lagging ? source->newest_ms : source->publish_ms;
         if (out_of_order > lag)
             lag = out_of_order;
+        if (own < watermark)
+            watermark = own;
     }
-    return watermark == KPID_NEVER ? KPID_NEVER : watermark + lag;
+    return watermark == KPID_NEVER || watermark == KPID_FOREVER ? KPID_NEVER : watermark + lag;
 }
 
 static bool is_stale(const struct kpid_evaluator *ev, uint32_t k)
@@ -200,6 +206,7 @@ static void provisional(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
         return;
     progress->newest_ms = o.boundary_ms;
     progress->version = version;
+    kpid_kpi_reach(ev, k, o.boundary_ms);
     progress->stale = o.stale;
     kpid_occasion_run(ev, &o);
 }
@@ -232,6 +239,8 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
     ev->sources = sources;
     ev->now_ms = now_ms;
     ev->budget = budget;
+    for (uint32_t s = 0; s < ev->model->n_sources; s++)
+        ev->wants_ms[s] = KPID_NEVER;
     for (uint32_t k = 0; k < ev->model->n_kpis; k++)
         for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
             struct progress *progress = &ev->kpis[k].progress[w];
@@ -277,7 +286,7 @@ static int64_t advance_limit(const struct kpid_evaluator *ev, uint32_t k, uint32
     return limit;
 }
 
-void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)
+static void advance(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources, bool told)
 {
     for (uint32_t s = 0; s < ev->model->n_sources; s++) {
         size_t n = ev->model->plans[s].n_measures;
@@ -293,12 +302,28 @@ void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluat
             }
         }
         for (size_t i = 0; i < sources[s].n_shards; i++) {
-            kpid_shard_touched_clear(sources[s].shards[i]);
+            if (told)
+                kpid_shard_touched_clear(sources[s].shards[i]);
             kpid_shard_advance(sources[s].shards[i], progress, released);
         }
         free(progress);
     }
+}
+
+void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)
+{
+    advance(ev, sources, true);
     ev->corrected = false;
+}
+
+void kpid_evaluator_follow(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)
+{
+    advance(ev, sources, false);
+}
+
+int64_t kpid_evaluator_wants(const struct kpid_evaluator *ev, uint32_t source)
+{
+    return ev->wants_ms[source];
 }
 
 uint64_t kpid_evaluator_pending(const struct kpid_evaluator *ev, uint32_t source, int64_t watermark_ms)

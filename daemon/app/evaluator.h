@@ -83,6 +83,7 @@ struct kpid_evaluator {
     struct revision *touched;     /* of this round */
     size_t n_touched, cap_touched;
     int64_t *released_ms;         /* of each source, in the last round; KPID_NEVER: there was none */
+    int64_t *wants_ms;            /* of each source, in the last round: kpid_evaluator_wants */
     struct kpid_buf key, bytes;
     uint64_t round;
     bool corrected;               /* corrections were told since the last advance */
@@ -110,6 +111,8 @@ struct occasion {
 /* occasion.c */
 void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *occasion);
 int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi);
+/* A boundary that is about to be looked at: as far as copies allow, which their owners are to be told. */
+int64_t kpid_kpi_reach(struct kpid_evaluator *ev, uint32_t kpi, int64_t boundary_ms);
 /* How far behind `of` the ref's own boundary lies while the window stays the same. */
 int64_t kpid_ref_back(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of);
 /* judge.c */

@@ -304,6 +304,8 @@ bool kpid_finals(struct kpid_evaluator *ev, uint32_t k, uint32_t w, bool end_of_
         return true;
     if (end_of_input)
         until = input_end(ev->model, kpi, window, last);
+    if (until != KPID_NEVER)
+        until = kpid_kpi_reach(ev, k, until);
     if (until == KPID_NEVER || (progress->final_ms != KPID_NEVER && until <= progress->final_ms))
         return true;
     if (progress->final_ms == KPID_NEVER) {

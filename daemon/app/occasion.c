@@ -50,7 +50,7 @@ static uint32_t gather_all(struct kpid_evaluator *ev, const struct occasion *o, 
                                               &ev->rows[slot].rows, &found);
         ev->rows[slot].at = 0;
         reasons |= found | source->reasons;
-        if (source->n_shards < source->n_partitions)
+        if (source->n_shards < source->n_partitions || (source->lagging && !o->final))
             reasons |= KPID_QR(SHARDS_MISSING);
     }
     return reasons;
@@ -214,4 +214,24 @@ int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi)
             lowest = watermark;
     }
     return lowest == KPID_FOREVER ? KPID_NEVER : lowest;
+}
+
+/* Time alone changes cells of keyed measures, and in a copy only its owner lets it. */
+int64_t kpid_kpi_reach(struct kpid_evaluator *ev, uint32_t k, int64_t boundary_ms)
+{
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
+    int64_t reach = boundary_ms;
+
+    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
+        const struct kpid_measure *measure = &ev->model->measures[kpi->refs[i].measure];
+        const struct kpid_evaluator_source *source = &ev->sources[measure->source];
+        if (!measure->agg->keyed)
+            continue;
+        if (boundary_ms > ev->wants_ms[measure->source])
+            ev->wants_ms[measure->source] = boundary_ms;
+        for (size_t s = 0; s < source->n_shards; s++)
+            if (kpid_shard_is_copy(source->shards[s]) && kpid_shard_elapsed(source->shards[s]) < reach)
+                reach = kpid_shard_elapsed(source->shards[s]);
+    }
+    return reach;
 }

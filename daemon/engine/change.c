@@ -133,8 +133,12 @@ void kpid_shard_touched(struct kpid_shard *shard, bool again, kpid_touched *touc
 {
     for (size_t i = 0; i < shard->plan->n_measures; i++) {
         struct kpid_measure_state *m = &shard->measures[i];
-        for (size_t t = again ? 0 : m->n_told; t < m->n_touches; t++)
-            touch(ctx, i, m->touches[t].rung, m->touches[t].start_ms, m->touches[t].end_ms);
+        size_t first = again ? 0 : m->n_told;
+        if (m->told_below > m->touch_base + first) /* a copy keeps them until its owner drops them */
+            first = m->told_below - m->touch_base < m->n_touches ? (size_t)(m->told_below - m->touch_base) : m->n_touches;
+        for (size_t t = first; t < m->n_touches; t++)
+            if (touch)
+                touch(ctx, i, m->touches[t].rung, m->touches[t].start_ms, m->touches[t].end_ms);
         m->n_told = m->n_touches;
         m->touched_ms = KPID_NEVER;
     }
@@ -146,7 +150,13 @@ void kpid_shard_touched_clear(struct kpid_shard *shard)
         struct kpid_measure_state *m = &shard->measures[i];
         if (!m->n_told)
             continue;
+        if (shard->copy) {
+            m->told_below = m->touch_base + m->n_told;
+            continue;
+        }
         m->n_touches -= m->n_told;
+        m->n_cut = m->n_cut > m->n_told ? m->n_cut - m->n_told : 0;
+        m->touch_base += m->n_told;
         memmove(m->touches, m->touches + m->n_told, m->n_touches * sizeof(*m->touches));
         m->n_told = 0;
         shard->changed = true;

@@ -96,6 +96,10 @@ struct kpid_measure_state {
     struct kpid_touch *touches;
     size_t n_touches, cap_touches;
     size_t n_told;                     /* of them: reported, and kept until readers have the corrections */
+    size_t n_cut;                      /* of them: in the last cut, and not to be changed any more */
+    uint64_t touch_base;               /* number of the first of them, counted over the shard's life */
+    uint64_t told_below;               /* of a copy: readers have the corrections of those with a lower number */
+    bool elsewhere;                    /* of a copy: its owner does not count this measure */
     uint64_t version, absent;
     int64_t gathered_ms;               /* what lies before it is kept, merged, by a series of windows (gather_series.c) */
     uint64_t epoch;                    /* rises when that changes */
@@ -195,6 +199,9 @@ struct kpid_shard {
     size_t n_log, cap_log;
     uint64_t next_page, cuts;
     bool changed, must_be_whole;
+    bool copy;                                /* of another instance's shard (copy.c): only what its owner commits
+                                                 changes it */
+    bool marked;                              /* of a copy: its owner has marks of event ids */
     struct {                                  /* the walk that writes everything again, bit by bit */
         bool on;
         uint64_t first_page;                  /* pages before it go when the walk ends */
@@ -239,8 +246,12 @@ bool kpid_ladder_add(struct kpid_shard *shard, uint32_t measure, uint32_t groupi
                      const struct kpid_sample *sample);
 /* Notes one window; rung UINT16_MAX: everything from start_ms on. */
 void kpid_touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms);
+/* The same without a look at the others. */
+void kpid_touch_put(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms);
 /* Notes that windows around this instant changed behind their final boundary. */
 void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms);
+/* Frees the panes that lie below their rung's mark: a copy whose owner released them. */
+void kpid_ladder_drop(struct kpid_shard *shard, uint32_t measure);
 /* Merges upward what no boundary needs apart, and releases what none needs. */
 void kpid_ladder_advance(struct kpid_shard *shard, uint32_t measure, int64_t progress_ms, int64_t released_ms);
 void kpid_lists_release(struct kpid_shard *shard, struct kpid_measure_state *m);
@@ -300,5 +311,6 @@ bool kpid_keys_pack_range(struct kpid_keys *keys, uint32_t *entry, size_t max_by
 bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpack *in, const size_t *places,
                     size_t n) KPID_MUST_CHECK;
 void kpid_keys_loaded(struct kpid_shard *shard, uint32_t measure);
+bool kpid_keys_are_loaded(const struct kpid_keys *keys);
 
 #endif

@@ -267,6 +267,8 @@ static void gather_shard(struct kpid_gather *g, struct kpid_shard *shard, size_t
     if (m->keys)
         kpid_keys_ages(m->keys, (uint32_t)place, boundary_ms, age_row, g);
     known_groups(g, boundary_ms);
+    if (m->elsewhere)
+        *reasons |= KPID_QR(SHARDS_MISSING);
     if (is_gone(m, rung, start_ms, boundary_ms))
         *reasons |= KPID_QR(NOT_KEPT);
     if (start_ms < m->marks[rung].began_ms || start_ms < m->grouping_began_ms[place])

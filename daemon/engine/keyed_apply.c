@@ -70,6 +70,8 @@ static void count_outcome(const struct change *c, const struct keyed_side *side,
         add_span(m->def, c->keys, side, outcome, sample.weight);
         return;
     }
+    if (c->shard->copy)
+        return; /* its owner commits what is counted */
     if (outcome->kind == KPID_SAMPLE_DURATION && sample.weight < 0)
         c->keys->stale = true;
     for (uint32_t g = 0; g < m->def->n_groupings; g++)

@@ -75,6 +75,17 @@ static void load_gids(struct kpid_shard *shard, uint32_t measure, struct kpid_un
     }
 }
 
+/* Its timer, and what it has open. */
+static void key_loaded(struct kpid_shard *shard, uint32_t measure, struct keyed_block *block)
+{
+    struct kpid_keys *keys = shard->measures[measure].keys;
+
+    keyed_open(keys, block, &keys->after);
+    keyed_work_out(keys, &keys->after, shard->elapsed_ms);
+    keyed_schedule(keys, block, keys->after.result.next_timer_ms);
+    keyed_add_spans(shard->measures[measure].def, keys, &keys->after, 1);
+}
+
 bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpack *in, const size_t *places,
                     size_t n_places)
 {
@@ -90,6 +101,11 @@ bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpa
     uint64_t hash = kpid_hash(key, len, 0);
     struct keyed_block *old = keyed_find(keys, hash, key, len);
     if (old) {
+        if (keys->loaded) { /* what it opened goes with it */
+            keyed_open(keys, old, &keys->before);
+            keyed_work_out(keys, &keys->before, shard->elapsed_ms);
+            keyed_add_spans(m->def, keys, &keys->before, -1);
+        }
         keyed_use_groups(shard, m->def, keyed_gids(keys, old), old->n, -1);
         keyed_drop(keys, old);
     }
@@ -104,7 +120,9 @@ bool kpid_keys_load(struct kpid_shard *shard, uint32_t measure, struct kpid_unpa
     if (in->bad)
         return false;
     keyed_use_groups(shard, m->def, items->gids, n, 1);
-    keyed_make(keys, hash, key, len, items);
+    struct keyed_block *block = keyed_make(keys, hash, key, len, items);
+    if (keys->loaded)
+        key_loaded(shard, measure, block);
     return true;
 }
 
@@ -112,12 +130,13 @@ void kpid_keys_loaded(struct kpid_shard *shard, uint32_t measure)
 {
     struct kpid_keys *keys = shard->measures[measure].keys;
 
-    for (uint32_t i = 0; i < keys->n_entries; i++) {
-        if (!keys->entries[i])
-            continue;
-        keyed_open(keys, keys->entries[i], &keys->after);
-        keyed_work_out(keys, &keys->after, shard->elapsed_ms);
-        keyed_schedule(keys, keys->entries[i], keys->after.result.next_timer_ms);
-        keyed_add_spans(shard->measures[measure].def, keys, &keys->after, 1);
-    }
+    for (uint32_t i = 0; i < keys->n_entries; i++)
+        if (keys->entries[i])
+            key_loaded(shard, measure, keys->entries[i]);
+    keys->loaded = true;
+}
+
+bool kpid_keys_are_loaded(const struct kpid_keys *keys)
+{
+    return keys->loaded;
 }

@@ -52,6 +52,7 @@ struct kpid_keys {
     struct kpid_spans *spans;  /* of outcomes of that kind, NULL: nobody asks for the oldest */
     struct keyed_side before, after; /* scratch: a key before and after a change */
     struct kpid_keyed_memo memo;
+    bool loaded;               /* stored keys are there: one that is loaded later is a copy's, and newer */
 };
 
 static inline uint32_t *keyed_gids(const struct kpid_keys *keys, struct keyed_block *block)

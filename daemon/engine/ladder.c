@@ -230,9 +230,21 @@ static int touch_compare(const void *a, const void *b)
     return x->start_ms < y->start_ms ? -1 : x->start_ms > y->start_ms;
 }
 
+static void touches_grow(struct kpid_measure_state *m)
+{
+    m->cap_touches = m->cap_touches ? m->cap_touches * 2 : 16;
+    m->touches = kpid_realloc(m->touches, m->cap_touches * sizeof(*m->touches));
+}
+
+/* Those before it were told, or stand in a cut that some publisher may have read. */
+static size_t first_open_touch(const struct kpid_measure_state *m)
+{
+    return m->n_cut > m->n_told ? m->n_cut : m->n_told;
+}
+
 void kpid_touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms)
 {
-    for (size_t i = m->n_touches; i > m->n_told && i + 4 > m->n_touches; i--)
+    for (size_t i = m->n_touches; i > first_open_touch(m) && i + 4 > m->n_touches; i--)
         if (m->touches[i - 1].rung == rung && m->touches[i - 1].start_ms == start_ms)
             return;
     if (m->n_touches == m->cap_touches) {
@@ -242,12 +254,19 @@ void kpid_touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_
         for (size_t i = m->n_told; i < m->n_touches; i++)
             if (kept == m->n_told || touch_compare(&m->touches[kept - 1], &m->touches[i]))
                 m->touches[kept++] = m->touches[i];
+        m->touch_base += m->n_touches; /* all are numbered anew: they stand in another order */
         m->n_touches = kept;
-        if (kept * 2 >= m->cap_touches) {
-            m->cap_touches = m->cap_touches ? m->cap_touches * 2 : 16;
-            m->touches = kpid_realloc(m->touches, m->cap_touches * sizeof(*m->touches));
-        }
+        m->n_cut = m->n_told;
+        if (kept * 2 >= m->cap_touches)
+            touches_grow(m);
     }
+    kpid_touch_put(m, rung, start_ms, end_ms);
+}
+
+void kpid_touch_put(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms)
+{
+    if (m->n_touches == m->cap_touches)
+        touches_grow(m);
     m->touches[m->n_touches++] = (struct kpid_touch){ rung, start_ms, end_ms };
 }
 
@@ -258,7 +277,7 @@ void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms)
     if (m->def->agg->levels) {
         /* Everything from here on: one entry, the earliest. */
         bool found = false;
-        for (size_t i = m->n_told; i < m->n_touches && !found; i++)
+        for (size_t i = first_open_touch(m); i < m->n_touches && !found; i++)
             if (m->touches[i].rung == UINT16_MAX) {
                 if (ts_ms < m->touches[i].start_ms)
                     m->touches[i].start_ms = ts_ms;
@@ -395,6 +414,18 @@ static void ladder_release_rung(struct kpid_shard *shard, uint32_t measure, uint
     }
     m->marks[rung].floor_ms = floor;
     shard->changed = true;
+}
+
+void kpid_ladder_drop(struct kpid_shard *shard, uint32_t measure)
+{
+    struct kpid_measure_state *m = &shard->measures[measure];
+
+    for (size_t l = 0; l < m->def->n_groupings * m->def->n_rungs; l++) {
+        struct kpid_pane_list *list = &m->lists[l];
+        for (; list->n && list->at[list->head]->start_ms < m->marks[l % m->def->n_rungs].floor_ms; list->n--)
+            ladder_free_pane(shard, m, l / m->def->n_rungs, list->at[list->head++]);
+        list->last = 0;
+    }
 }
 
 void kpid_ladder_advance(struct kpid_shard *shard, uint32_t measure, int64_t progress_ms, int64_t released_ms)

@@ -356,6 +356,8 @@ void kpid_shard_advance(struct kpid_shard *shard, const int64_t *progress_ms, in
 {
     int64_t lowest = KPID_FOREVER, lateness = shard->source->allowed_lateness_ms;
 
+    if (shard->copy)
+        return;
     for (uint32_t i = 0; i < shard->plan->n_measures; i++) {
         kpid_ladder_advance(shard, i, progress_ms[i], released_ms);
         if (progress_ms[i] < lowest)
@@ -376,7 +378,7 @@ void kpid_shard_advance(struct kpid_shard *shard, const int64_t *progress_ms, in
 
 void kpid_shard_elapse(struct kpid_shard *shard, int64_t until_ms)
 {
-    if (until_ms <= shard->elapsed_ms)
+    if (until_ms <= shard->elapsed_ms || shard->copy)
         return;
     for (uint32_t i = 0; i < shard->plan->n_measures; i++)
         if (shard->measures[i].keys)

@@ -1,5 +1,7 @@
 /*
- * The bytes of stored state (format 2), shared by writer and reader.
+ * The bytes of stored state (format 5), shared by writer and reader. What the header says of pages stands first in it,
+ * so that whoever only follows another instance's state knows what to fetch; format 4, which is still read, has that
+ * last, and does not number touches.
  *
  * A page is: format, then records; a record is: kind, length, body. Bodies, all in the encoding of pack.h:
  *   GROUPS  grouping hash; then (gid, values, first and last event time) until the end
@@ -16,11 +18,20 @@
 #ifndef KPID_ENGINE_STATE_FORMAT_H
 #define KPID_ENGINE_STATE_FORMAT_H
 
-#define STATE_FORMAT 4
+#include "core.h"
+
+#define STATE_FORMAT        5
+#define STATE_FORMAT_OLDEST 4 /* that is read */
 
 enum { STATE_GROUPS = 1, STATE_CELLS, STATE_KEYS, STATE_MARKS };
 
 #define STATE_WALK_MIN  (UINT64_C(1) << 20)  /* a log below this is left alone */
 #define STATE_WALK_STEP (UINT64_C(512) << 10) /* bytes of a walk that one cut writes */
+
+/* state_read.c. known[measure]: its pages can be read. NULL, or why it is damaged (a static text). */
+const char *kpid_state_read_meta(struct kpid_shard *shard, const void *meta, size_t len, bool *known);
+bool kpid_state_read_page(struct kpid_shard *shard, const struct kpid_page *page, const bool *known) KPID_MUST_CHECK;
+/* Formats that are read, as the first number of meta or page. */
+bool kpid_state_readable(uint64_t format);
 
 #endif

@@ -107,20 +107,26 @@ static void begin_now(struct kpid_shard *shard, struct kpid_measure_state *m)
 }
 
 /* Corrections that readers may not have been told of. */
-static void read_touches(struct kpid_measure_state *m, struct kpid_unpack *in)
+static void read_touches(struct kpid_measure_state *m, struct kpid_unpack *in, uint64_t format)
 {
-    uint64_t n = kpid_unpack_u64(in);
+    uint64_t base = format > 4 ? kpid_unpack_u64(in) : 0, n = kpid_unpack_u64(in);
 
+    if (in->bad || n > (uint64_t)(in->end - in->at))
+        return;
+    if (m) {
+        m->touch_base = base;
+        m->n_touches = m->n_told = 0;
+    }
     for (uint64_t i = 0; i < n && !in->bad; i++) {
         uint64_t hash = kpid_unpack_fixed64(in);
         int64_t start = kpid_unpack_i64(in), end = kpid_unpack_i64(in);
         size_t r = m && hash ? rung_find(m->def, hash) : UINT16_MAX;
-        if (m && !in->bad && r != SIZE_MAX)
-            kpid_touch_push(m, (uint16_t)r, start, end);
+        if (m && !in->bad)
+            kpid_touch_put(m, r == SIZE_MAX ? 0 : (uint16_t)r, start, r == SIZE_MAX ? start : end);
     }
 }
 
-static bool read_measure_meta(struct kpid_shard *shard, struct kpid_unpack *in, bool *known)
+static bool read_measure_meta(struct kpid_shard *shard, struct kpid_unpack *in, bool *known, uint64_t format)
 {
     size_t index = measure_find(shard, kpid_unpack_fixed64(in));
     struct kpid_measure_state *m = index == SIZE_MAX ? NULL : &shard->measures[index];
@@ -170,7 +176,7 @@ static bool read_measure_meta(struct kpid_shard *shard, struct kpid_unpack *in, 
     } else if (m) {
         known[index] = true;
     }
-    read_touches(m, in);
+    read_touches(m, in, format);
     return complete;
 }
 
@@ -212,14 +218,22 @@ static void read_log(struct kpid_shard *shard, struct kpid_unpack *in)
     }
 }
 
-static const char *read_meta(struct kpid_shard *shard, const void *meta, size_t len, bool *known)
+bool kpid_state_readable(uint64_t format)
+{
+    return format >= STATE_FORMAT_OLDEST && format <= STATE_FORMAT;
+}
+
+const char *kpid_state_read_meta(struct kpid_shard *shard, const void *meta, size_t len, bool *known)
 {
     struct kpid_unpack in;
-    uint64_t n;
+    uint64_t n, format;
 
     kpid_unpack_init(&in, meta, len);
-    if (kpid_unpack_u64(&in) != STATE_FORMAT)
+    format = kpid_unpack_u64(&in);
+    if (!kpid_state_readable(format))
         return "written in another format";
+    if (format > 4)
+        read_log(shard, &in);
     shard->next_page = kpid_unpack_u64(&in);
     shard->cuts = kpid_unpack_u64(&in);
     shard->first_ms = kpid_unpack_i64(&in);
@@ -248,10 +262,11 @@ static const char *read_meta(struct kpid_shard *shard, const void *meta, size_t 
     n = kpid_unpack_u64(&in);
     shard->must_be_whole = n != shard->n_measures;
     for (uint64_t i = 0; i < n && !in.bad; i++)
-        if (!read_measure_meta(shard, &in, known))
+        if (!read_measure_meta(shard, &in, known, format))
             shard->must_be_whole = true;
     read_letters(shard, &in);
-    read_log(shard, &in);
+    if (format <= 4)
+        read_log(shard, &in);
     return kpid_unpack_done(&in) ? NULL : "the header is damaged";
 }
 
@@ -297,6 +312,7 @@ static bool read_cells(struct kpid_shard *shard, struct kpid_unpack *in, const b
         shard->n.panes++;
     }
     struct kpid_pane *pane = base ? list->base : kpid_list_make(shard, list, start);
+    m->version++;
     while (!in->bad && in->at < in->end) {
         uint64_t gid = kpid_unpack_u64(in);
         uint32_t position, n = pane->n;
@@ -328,6 +344,7 @@ static bool read_keys(struct kpid_shard *shard, struct kpid_unpack *in, const bo
         return true;
     if (!shard->measures[index].keys)
         return false;
+    shard->measures[index].version++;
     for (uint64_t i = 0; i < n; i++) {
         size_t place = place_find(shard, shard->measures[index].def, kpid_unpack_fixed64(in));
         places[i] = place == SIZE_MAX || place == 0 ? SIZE_MAX : place - 1;
@@ -338,12 +355,12 @@ static bool read_keys(struct kpid_shard *shard, struct kpid_unpack *in, const bo
     return !in->bad;
 }
 
-static bool read_page(struct kpid_shard *shard, const struct kpid_page *page, const bool *known)
+bool kpid_state_read_page(struct kpid_shard *shard, const struct kpid_page *page, const bool *known)
 {
     struct kpid_unpack in, record;
 
     kpid_unpack_init(&in, page->bytes, page->len);
-    if (kpid_unpack_u64(&in) != STATE_FORMAT)
+    if (!kpid_state_readable(kpid_unpack_u64(&in)))
         return false;
     while (!in.bad && in.at < in.end) {
         uint64_t kind = kpid_unpack_u64(&in);
@@ -373,7 +390,7 @@ bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len
                      size_t n_pages, const char **why)
 {
     bool *known = kpid_zalloc(shard->n_measures, sizeof(*known));
-    const char *fault = read_meta(shard, meta, meta_len, known);
+    const char *fault = kpid_state_read_meta(shard, meta, meta_len, known);
     int64_t clock = KPID_FOREVER;
 
     for (size_t t = 0; t < shard->source->n_topics; t++)
@@ -385,7 +402,7 @@ bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len
         if (!known[i])
             begin_now(shard, &shard->measures[i]);
     for (size_t i = 0; !fault && i < n_pages; i++)
-        if (!read_page(shard, &pages[i], known))
+        if (!kpid_state_read_page(shard, &pages[i], known))
             fault = "a page is damaged";
     for (size_t g = 1; !fault && g < shard->plan->n_groupings; g++)
         kpid_groups_loaded(&shard->groups[g]);

@@ -327,6 +327,7 @@ static void write_measure_meta(const struct kpid_shard *shard, const struct kpid
         kpid_pack_i64(out, m->marks[r].floor_ms);
         kpid_pack_i64(out, m->marks[r].began_ms);
     }
+    kpid_pack_u64(out, m->touch_base);
     kpid_pack_u64(out, m->n_touches);
     for (size_t t = 0; t < m->n_touches; t++) {
         bool levels = m->touches[t].rung == UINT16_MAX;
@@ -339,6 +340,12 @@ static void write_measure_meta(const struct kpid_shard *shard, const struct kpid
 static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
 {
     kpid_pack_u64(out, STATE_FORMAT);
+    kpid_pack_u64(out, shard->n_log);
+    for (size_t i = 0; i < shard->n_log; i++) {
+        kpid_pack_u64(out, shard->log[i].id);
+        kpid_pack_u64(out, shard->log[i].len);
+        kpid_pack_i64(out, shard->log[i].slice_ms);
+    }
     kpid_pack_u64(out, shard->next_page);
     kpid_pack_u64(out, shard->cuts);
     kpid_pack_i64(out, shard->first_ms);
@@ -376,12 +383,6 @@ static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
         kpid_pack_bytes(out, topic, strlen(topic));
         kpid_pack_i64(out, shard->letters[i].offset);
         kpid_pack_u64(out, shard->letters[i].reason);
-    }
-    kpid_pack_u64(out, shard->n_log);
-    for (size_t i = 0; i < shard->n_log; i++) {
-        kpid_pack_u64(out, shard->log[i].id);
-        kpid_pack_u64(out, shard->log[i].len);
-        kpid_pack_i64(out, shard->log[i].slice_ms);
     }
 }
 
@@ -430,6 +431,8 @@ void kpid_shard_cut(struct kpid_shard *shard, bool whole, struct kpid_commit *re
         if (!shard->letters[i].cut)
             shard->letters[i].cut = shard->cuts;
     write_meta(shard, &ret->meta);
+    for (size_t i = 0; i < shard->n_measures; i++)
+        shard->measures[i].n_cut = shard->measures[i].n_touches;
     shard->must_be_whole = shard->changed = false;
     kpid_buf_release(&w.page);
     kpid_buf_release(&w.body);

@@ -195,7 +195,7 @@ static bool is_repartitioned(const struct kpid_shard *shard, const struct kpid_m
     int64_t horizon = shard->source->dedup_horizon_ms;
 
     kpid_dedup_stats(shard->dedup, &dedup);
-    if (boundary_ms <= shard->repartitioned_ms || (!def->agg->keyed && !dedup.marks))
+    if (boundary_ms <= shard->repartitioned_ms || (!def->agg->keyed && !dedup.marks && !shard->marked))
         return false;
     for (size_t i = 0; i < shard->plan->n_measures; i++) {
         const struct kpid_measure *other = shard->measures[i].def;

@@ -29,13 +29,15 @@ struct kpid_sink {
 
 /* One source as the round sees it. */
 struct kpid_evaluator_source {
-    struct kpid_shard **shards;  /* owned by this instance and restored */
+    struct kpid_shard **shards;  /* owned by this instance and restored, then copies of others' */
     size_t n_shards;
     size_t n_partitions;         /* that the source has; more than n_shards: shards_missing */
     int64_t publish_ms;          /* watermark by which boundaries become final, KPID_NEVER: none */
     int64_t released_ms;         /* watermark by which panes are merged and released, KPID_NEVER: none */
     uint32_t reasons;            /* KPID_QR bits that hold for the whole source */
     bool stale;                  /* (live) nothing moves: marks the newest snapshots, never a final */
+    bool lagging;                /* owners of some shards are away: the newest windows go by newest_ms, and are partial */
+    int64_t newest_ms;           /* watermark of the others; read only while lagging */
 };
 
 /* Borrows model and sink. Returns, free with _free. */
@@ -58,6 +60,13 @@ bool kpid_evaluator_run(struct kpid_evaluator *evaluator, const struct kpid_eval
 
 /* After a round's findings are safe: brings the shards' panes forward to what is final. */
 void kpid_evaluator_advance(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources);
+
+/* The same for the shards of an instance that does not publish: by finals that were loaded, and corrections stay. */
+void kpid_evaluator_follow(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources);
+
+/* Up to where this source's owners must have brought time forward (kpid_shard_elapse) for copies to be evaluated at the
+ * boundaries that the last round came to; KPID_NEVER: nothing of it hangs on time alone. */
+int64_t kpid_evaluator_wants(const struct kpid_evaluator *evaluator, uint32_t source);
 
 /* Redis lost what this evaluator had told, and nobody else told anything meanwhile: tells all of it again that can
  * still be told, states, finals, kept windows, before the next round. `stored`: an evaluator that loaded what Redis

@@ -121,6 +121,33 @@ bool kpid_shard_dirty(const struct kpid_shard *shard);
 bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len, const struct kpid_page *pages,
                      size_t n_pages, const char **why) KPID_MUST_CHECK;
 
+/* The newest format that is written, and the one of stored bytes (0: they say none). */
+unsigned kpid_state_format(void);
+uint64_t kpid_meta_format(const void *meta, size_t meta_len);
+
+/* ---- copies (copy.c): shards of other instances, as they commit them ---- */
+
+/*
+ * A copy takes no events and is never cut; time and advancing change nothing in it. It holds, for evaluation, what its
+ * owner committed; a measure that the owner does not count gives the reason shards_missing.
+ */
+struct kpid_shard *kpid_shard_copy_new(const struct kpid_model *model, uint32_t source, int32_t partition);
+/* Brings it to a commit: its meta, and of the pages that the meta names those that were not given before, in ascending
+ * order. False: damaged, `why` is a static text; the copy must be freed. */
+bool kpid_shard_follow(struct kpid_shard *shard, const void *meta, size_t meta_len, const struct kpid_page *pages,
+                       size_t n_pages, const char **why) KPID_MUST_CHECK;
+/* A copy that was loaded anew takes the place of another one of the same owner: what that one told stays told. */
+void kpid_shard_copy_replaces(struct kpid_shard *shard, const struct kpid_shard *old);
+/* Ids of the pages that a commit consists of but for marks of event ids, ascending; *ret is allocated. False: the meta can't be read. */
+bool kpid_meta_pages(const void *meta, size_t meta_len, uint64_t **ret, size_t *ret_n) KPID_MUST_CHECK;
+bool kpid_shard_is_copy(const struct kpid_shard *shard);
+/* What time alone brings about is in the panes up to here. */
+int64_t kpid_shard_elapsed(const struct kpid_shard *shard);
+/* Events of this shard that come behind below_ms may correct what another instance makes final. */
+void kpid_shard_watch_all(struct kpid_shard *shard, int64_t below_ms);
+/* Whether there are corrections that readers may not have; _touched with a NULL callback only notes them as told. */
+bool kpid_shard_has_touches(const struct kpid_shard *shard);
+
 /* ---- outbox of dead letters ---- */
 
 struct kpid_letter {
