@@ -165,7 +165,11 @@ static void on_taken(void *ctx, const struct kpid_reply *reply)
         publisher->seq = (uint64_t)seq;
         publisher->term = (uint64_t)term;
         publisher->tick = 0;
+        publisher->taken = true;
+        publisher->heir = false;
         scan_next(publisher, "0", 1);
+    } else if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 2) {
+        acquisition_end(publisher, KPID_PUBLISH_BUSY);
     } else if (++publisher->acquisition->tries < TRIES_MAX) {
         header_read(publisher);
     } else {
@@ -195,15 +199,22 @@ static void on_header(void *ctx, const struct kpid_reply *reply)
     int64_t seq = 0;
     bool absent = acquisition->found_nonce.len == 0 && acquisition->found_seq.len == 0;
     publisher->undisturbed =
-        absent ||
-        (acquisition->found_nonce.len == 32 && memcmp(acquisition->found_nonce.data, publisher->last_nonce, 32) == 0);
+        absent || (acquisition->found_nonce.len == 32 &&
+                   (memcmp(acquisition->found_nonce.data, publisher->last_nonce, 32) == 0 ||
+                    memcmp(acquisition->found_nonce.data, publisher->tried_nonce, 32) == 0));
     publisher->lost = publisher->undisturbed &&
                       (absent || !read_int(&reply->items[1], &seq) || (uint64_t)seq < publisher->last_seq);
     kpid_part_add_alert_key(publisher, "h");
+    kpid_part_add_alert_key(publisher, "lease");
     kpid_part_add_str(publisher, publisher->nonce);
     kpid_part_add(publisher, acquisition->found_nonce.data, acquisition->found_nonce.len);
     kpid_part_add(publisher, acquisition->found_seq.data, acquisition->found_seq.len);
-    kpid_parts_eval(publisher, KPID_SCRIPT_ACQUIRE, 1, on_taken, publisher);
+    kpid_part_add_int(publisher, publisher->holder ? publisher->lease_ms : 0);
+    kpid_part_add_str(publisher, publisher->holder ? publisher->holder : "");
+    kpid_part_add_str(publisher, publisher->heir ? "1" : "0");
+    kpid_part_add_str(publisher, publisher->last_nonce);
+    kpid_part_add_str(publisher, publisher->tried_nonce);
+    kpid_parts_eval(publisher, KPID_SCRIPT_ACQUIRE, 2, on_taken, publisher);
 }
 
 static void header_read(struct kpid_publisher *publisher)
@@ -221,8 +232,12 @@ void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonc
     static const char digits[] = "0123456789abcdef";
     assert(!publisher->busy && !publisher->acquisition);
     kpid_publisher_let_go(publisher);
-    memcpy(publisher->last_nonce, publisher->nonce, sizeof publisher->nonce);
-    publisher->last_seq = publisher->seq;
+    if (publisher->taken) {
+        memcpy(publisher->last_nonce, publisher->nonce, sizeof publisher->nonce);
+        publisher->last_seq = publisher->seq;
+    }
+    memcpy(publisher->tried_nonce, publisher->nonce, sizeof publisher->nonce);
+    publisher->taken = false;
     for (size_t i = 0; i < 16; i++) {
         publisher->nonce[2 * i] = digits[nonce[i] >> 4];
         publisher->nonce[2 * i + 1] = digits[nonce[i] & 15];

@@ -135,6 +135,7 @@ static void publisher_destroy(struct kpid_publisher *publisher)
     free(publisher->slot_base);
     kpid_acquisition_free(publisher->acquisition);
     free(publisher->prefix);
+    free(publisher->holder);
     free(publisher->parts);
     free(publisher->bulks);
     kpid_buf_release(&publisher->scratch);

@@ -116,6 +116,11 @@ struct kpid_publisher {
     /* ownership */
     bool owner, undisturbed, lost;
     char nonce[33], last_nonce[33]; /* hex; the latter of the acquisition before */
+    char tried_nonce[33];           /* of one that was begun since, and whose answer may have been lost */
+    bool taken;                     /* the header was set to `nonce` */
+    char *holder;                   /* of leases, NULL: there are none */
+    int64_t lease_ms;
+    bool heir;                      /* a lease of the same holder is one of an earlier life */
     uint64_t seq, last_seq, term, tick;
     struct kpid_acquisition *acquisition; /* under way, or NULL */
 

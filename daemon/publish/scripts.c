@@ -2,8 +2,15 @@
 
 /* clang-format off: the texts below are Lua. */
 
-/* KEYS header; ARGV nonce, nonce and seq that were read ('' if there was none) -> {0} or {1, seq, term}. */
+/* KEYS header, lease; ARGV nonce, nonce and seq that were read ('' if there was none), ms that the lease is given (0: there
+ * are no leases), its holder, '1': one of that holder is ours, nonces of leases that are ours, too
+ * -> {0}, {2, holder of the lease} or {1, seq, term}. */
 static const char acquire_text[] =
+    "local lease = ARGV[4] ~= '0' and redis.call('GET', KEYS[2])\n"
+    "if lease then\n"
+    "  local n, holder = string.match(lease, '^(%S+) (.*)$')\n"
+    "  if n ~= ARGV[7] and n ~= ARGV[8] and not (ARGV[6] == '1' and holder == ARGV[5]) then return {2, holder or ''} end\n"
+    "end\n"
     "local h = redis.call('HMGET', KEYS[1], 'nonce', 'seq', 'term')\n"
     "if (h[1] or '') ~= ARGV[2] or (h[2] or '') ~= ARGV[3] then return {0} end\n"
     "local t = redis.call('TIME')\n"
@@ -11,6 +18,7 @@ static const char acquire_text[] =
     "local seq = string.format('%.0f', (tonumber(h[2] or '0') or 0) + 1)\n"
     "term = string.format('%.0f', term)\n"
     "redis.call('HSET', KEYS[1], 'nonce', ARGV[1], 'seq', seq, 'term', term)\n"
+    "if ARGV[4] ~= '0' then redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[5], 'PX', ARGV[4]) end\n"
     "return {1, seq, term}\n";
 
 /* KEYS header, state, final, log, active, ids, outbox; ARGV nonce, seq, next seq, log cap, then operations:
@@ -130,6 +138,41 @@ static const char values_text[] =
     "if ARGV[3] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end\n"
     "return {1}\n";
 
+/* KEYS header, lease, instances, final, notes; ARGV nonce ('': does not publish), ms of the lease, the instance, its
+ * process, its record, ms after which one that is silent is forgotten, nonce:seq of the finals that are known ('-': they
+ * are not asked for), then notes of the publisher: field, text ...
+ * -> {Redis' time in us, nonce, seq, lease, process of the record that stood there, instances, finals, notes}. */
+static const char presence_text[] =
+    "local t = redis.call('TIME')\n"
+    "local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)\n"
+    "local h = redis.call('HMGET', KEYS[1], 'nonce', 'seq')\n"
+    "local nonce, seq = h[1] or '', h[2] or ''\n"
+    "if nonce ~= '' and nonce == ARGV[1] then\n"
+    "  redis.call('SET', KEYS[2], nonce .. ' ' .. ARGV[3], 'PX', ARGV[2])\n"
+    "  for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1]) end\n"
+    "end\n"
+    "local before = string.match(redis.call('HGET', KEYS[3], ARGV[3]) or '', '^%d+ (%S+)')\n"
+    "redis.call('HSET', KEYS[3], ARGV[3], string.format('%.0f', now) .. ' ' .. ARGV[4] .. ' ' .. ARGV[5])\n"
+    "local all, instances, finals, notes = redis.call('HGETALL', KEYS[3]), {}, {}, {}\n"
+    "for i = 1, #all, 2 do\n"
+    "  local seen = tonumber(string.match(all[i + 1], '^%d+') or '0')\n"
+    "  if seen < now - tonumber(ARGV[6]) then redis.call('HDEL', KEYS[3], all[i])\n"
+    "  else instances[#instances + 1] = all[i]; instances[#instances + 1] = all[i + 1] end\n"
+    "end\n"
+    "if ARGV[7] ~= '-' then\n"
+    "  notes = redis.call('HGETALL', KEYS[5])\n"
+    "  if ARGV[7] ~= nonce .. ':' .. seq then finals = redis.call('HGETALL', KEYS[4]) end\n"
+    "end\n"
+    "return {string.format('%.0f', tonumber(t[1]) * 1000000 + tonumber(t[2])), nonce, seq, redis.call('GET', KEYS[2]) or '',\n"
+    "        before or '', instances, finals, notes}\n";
+
+/* KEYS lease, instances; ARGV nonce, instance: it leaves. */
+static const char release_text[] =
+    "local lease = redis.call('GET', KEYS[1])\n"
+    "if lease and string.match(lease, '^%S+') == ARGV[1] then redis.call('DEL', KEYS[1]) end\n"
+    "redis.call('HDEL', KEYS[2], ARGV[2])\n"
+    "return 1\n";
+
 /* clang-format on */
 
 const char *kpid_script_text(enum kpid_script_name name)
@@ -142,6 +185,8 @@ const char *kpid_script_text(enum kpid_script_name name)
     case KPID_SCRIPT_CONFIRM: return confirm_text;
     case KPID_SCRIPT_INDEX: return index_text;
     case KPID_SCRIPT_VALUES: return values_text;
+    case KPID_SCRIPT_PRESENCE: return presence_text;
+    case KPID_SCRIPT_RELEASE: return release_text;
     case KPID_SCRIPT_N: break;
     }
     return "";

@@ -10,6 +10,8 @@
 #include "kpid/hash.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,29 +169,43 @@ static bool parse_hex(const char *text, size_t len, uint64_t *ret)
     return true;
 }
 
-/* id -> "<id>.<nonce>.<seq> <length> <xxh64>" */
+bool kpid_store_parse_entry(uint64_t id, const struct kpid_reply *text, struct kpid_entry_text *ret)
+{
+    char id_text[24];
+    uint64_t len;
+    if (text->kind != KPID_REPLY_STR)
+        return false;
+    size_t id_len = (size_t)snprintf(id_text, sizeof(id_text), "%" PRIu64, id);
+    const char *end = text->str + text->len;
+    const char *name_end = memchr(text->str, ' ', text->len);
+    const char *len_end = name_end ? memchr(name_end + 1, ' ', (size_t)(end - name_end - 1)) : NULL;
+    if (!len_end || !kpid_store_parse_u64(name_end + 1, (size_t)(len_end - name_end - 1), &len) ||
+        !parse_hex(len_end + 1, (size_t)(end - len_end - 1), &ret->hash))
+        return false;
+    size_t name_len = (size_t)(name_end - text->str);
+    size_t seq_at = id_len + 34; /* the name's dots stand at fixed places */
+    if (name_len <= seq_at || name_len >= sizeof(ret->name) || memcmp(text->str, id_text, id_len) != 0 ||
+        text->str[id_len] != '.' || text->str[seq_at - 1] != '.' ||
+        !kpid_store_parse_u64(text->str + seq_at, name_len - seq_at, &ret->seq))
+        return false;
+    memcpy(ret->name, text->str, name_len);
+    ret->name[name_len] = '\0';
+    ret->len = (size_t)len;
+    return true;
+}
+
 static bool parse_entry(struct kpid_store_load *load, const struct kpid_reply *id,
                         const struct kpid_reply *text)
 {
     struct entry *entry = &load->entries[load->n];
-    uint64_t len, seq;
-    const char *end = text->str + text->len;
-    const char *name_end = memchr(text->str, ' ', text->len);
-    const char *len_end = name_end ? memchr(name_end + 1, ' ', (size_t)(end - name_end - 1)) : NULL;
-    if (!len_end || !kpid_store_parse_u64(id->str, id->len, &entry->id) ||
-        !kpid_store_parse_u64(name_end + 1, (size_t)(len_end - name_end - 1), &len) ||
-        !parse_hex(len_end + 1, (size_t)(end - len_end - 1), &entry->hash))
+    struct kpid_entry_text found;
+    if (!kpid_store_parse_u64(id->str, id->len, &entry->id) || !kpid_store_parse_entry(entry->id, text, &found) ||
+        found.seq > load->max_seq)
         return false;
-    size_t name_len = (size_t)(name_end - text->str);
-    size_t seq_at = id->len + 34; /* the name's dots stand at fixed places */
-    if (name_len <= seq_at || memcmp(text->str, id->str, id->len) != 0 || text->str[id->len] != '.' ||
-        text->str[seq_at - 1] != '.' || !kpid_store_parse_u64(text->str + seq_at, name_len - seq_at, &seq) ||
-        seq > load->max_seq)
-        return false;
-    entry->len = (size_t)len;
+    entry->hash = found.hash;
+    entry->len = found.len;
     entry->name_at = load->names.len;
-    kpid_buf_add(&load->names, text->str, name_len);
-    kpid_buf_add_char(&load->names, '\0');
+    kpid_buf_add(&load->names, found.name, strlen(found.name) + 1);
     load->n++;
     return true;
 }

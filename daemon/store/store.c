@@ -28,7 +28,7 @@ const char *kpid_store_status_text(enum kpid_store_status status)
     return "unknown";
 }
 
-static char *key_of(const struct kpid_store_name *name)
+char *kpid_store_key_of(const struct kpid_store_name *name)
 {
     struct kpid_buf key = KPID_BUF_INIT;
     const char *parts[] = {name->cluster, name->group, name->source};
@@ -41,7 +41,7 @@ static char *key_of(const struct kpid_store_name *name)
     return key.data;
 }
 
-static char *key_under(const char *key, const char *suffix)
+char *kpid_store_key_under(const char *key, const char *suffix)
 {
     struct kpid_buf buf = KPID_BUF_INIT;
     kpid_buf_printf(&buf, "%s:%s", key, suffix);
@@ -54,10 +54,10 @@ struct kpid_store *kpid_store_new(struct kpid_redis *redis, const struct kpid_st
     store->magic = KPID_STORE_MAGIC;
     store->redis = redis;
     store->refs = 1;
-    store->key = key_of(name);
-    store->header = key_under(store->key, "h");
-    store->manifest = key_under(store->key, "m");
-    store->orphans = key_under(store->key, "o");
+    store->key = kpid_store_key_of(name);
+    store->header = kpid_store_key_under(store->key, "h");
+    store->manifest = kpid_store_key_under(store->key, "m");
+    store->orphans = kpid_store_key_under(store->key, "o");
     store->acquire_script.text = KPID_SCRIPT_ACQUIRE;
     store->commit_script.text = KPID_SCRIPT_COMMIT;
     store->sweep_script.text = KPID_SCRIPT_SWEEP;

@@ -84,6 +84,9 @@ void kpid_store_explain(struct kpid_store *store, const struct kpid_reply *reply
 void kpid_store_set_error(struct kpid_store *store, const char *text);
 bool kpid_store_parse_u64(const char *text, size_t len, uint64_t *ret);
 
+char *kpid_store_key_of(const struct kpid_store_name *name);          /* "{t}"; returned, free with free() */
+char *kpid_store_key_under(const char *key, const char *suffix);      /* likewise */
+
 /* A header as found. */
 struct kpid_store_found {
     bool absent, mine, numbered; /* numbered: seq is one */
@@ -96,6 +99,14 @@ struct kpid_store_found kpid_store_found_of(const struct kpid_store *store, cons
 void kpid_store_ask_header(struct kpid_store *store, enum kpid_store_task task, kpid_store_then *then);
 
 /* ---- restore.c ---- */
+
+/* An entry of the manifest: "<id>.<nonce>.<seq> <length> <xxh64>". False: it can't be right, or is not there. */
+struct kpid_entry_text {
+    char name[96];
+    uint64_t seq, hash;
+    size_t len;
+};
+bool kpid_store_parse_entry(uint64_t id, const struct kpid_reply *text, struct kpid_entry_text *ret) KPID_MUST_CHECK;
 
 struct kpid_store_load *kpid_load_new(kpid_store_loaded *done, void *ctx);
 void kpid_load_free(struct kpid_store_load *load);

@@ -6,6 +6,8 @@
  * :{alert}:state (hash: rule name|KPI|window|group -> packed kpid_alert), :{alert}:final (hash: KPI:window -> last
  * final boundary), :{alert}:ids (hash: key of a state -> its id in :active), :{alert}:outbox (hash: alert id:state ->
  * JSON not yet confirmed; at most log_cap of them). KPI:window stands percent-encoded, as in the public keys.
+ * Of several instances: :{alert}:lease (string: nonce, holder; expires), :{alert}:instances (hash: instance -> when it was
+ * last seen, its process, its record), :{alert}:notes (hash: what the publisher tells the others).
  */
 #ifndef KPID_PUBLISH_H
 #define KPID_PUBLISH_H
@@ -17,7 +19,8 @@
 struct event_base;
 struct kpid_publisher;
 
-enum kpid_publish_status { KPID_PUBLISH_OK, KPID_PUBLISH_DOWN /* try again */, KPID_PUBLISH_OTHER /* not owner */ };
+enum kpid_publish_status { KPID_PUBLISH_OK, KPID_PUBLISH_DOWN /* try again */, KPID_PUBLISH_OTHER /* not owner */,
+                           KPID_PUBLISH_BUSY /* the lease of another one's has not run out */ };
 
 /* Borrows redis and model. Returns, free with _free, before redis is closed or after: callbacks are not called any
  * more. */
@@ -38,6 +41,37 @@ struct kpid_publisher_loaded {
 };
 void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonce[16],
                             const struct kpid_publisher_loaded *loaded, void *ctx);
+
+/*
+ * Several instances. {alert} is safe by its header alone; so that it does not change hands for nothing, its owner holds a
+ * lease that runs out unless it is renewed by kpid_publisher_present, and until then others find BUSY. A lease that was
+ * held by the same holder before this process ran is its own. Without a call of this there are no leases.
+ */
+void kpid_publisher_set_lease(struct kpid_publisher *publisher, const char *holder, int64_t lease_ms);
+
+/* One call a tick: tells that this instance lives, renews the lease if {alert} is its own, and hears of the others. */
+struct kpid_presence {
+    const char *process;       /* a random word of this process */
+    const char *record;        /* JSON: what is told of this instance */
+    int64_t forget_ms;         /* instances that were silent for so long are forgotten */
+    const char *known;         /* of finals: as heard last, "": nothing is known; NULL: they are not asked for */
+    const struct kpid_pair *notes; /* of the publisher to the others */
+    size_t n_notes;
+};
+struct kpid_presence_heard {
+    int64_t redis_us;          /* Redis' clock */
+    bool owner;                /* {alert} is this instance's */
+    const char *holder;        /* of the lease, "" none */
+    const char *known;         /* names the state of finals */
+    const char *process;       /* that told of an instance of this name last, "" none */
+    const struct kpid_reply *instances, *finals, *notes; /* name, text ...; finals: empty if they are as known */
+};
+/* NULL: Redis is down. Borrowed for the call. */
+typedef void kpid_presence_done(void *ctx, const struct kpid_presence_heard *heard);
+void kpid_publisher_present(struct kpid_publisher *publisher, const struct kpid_presence *presence,
+                            kpid_presence_done *done, void *ctx);
+/* An orderly end: the lease is given back, the instance is no longer listed. done NULL: not wanted. */
+void kpid_publisher_leave(struct kpid_publisher *publisher, void (*done)(void *ctx), void *ctx);
 
 /* What the last acquisition found since this publisher last had {alert}: whether nobody else had it, and, if so, whether
  * Redis holds less than it had acknowledged. */

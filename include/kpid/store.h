@@ -8,6 +8,7 @@
  *   {t}:m          hash    manifest: page id -> name, length, xxh64
  *   {t}:p:<name>   string  one page, immutable; its name is <page id>.<nonce>.<seq>
  *   {t}:o          set     names that a commit is about to stage, orphans if it never arrives; names that were dropped
+ *   {t}:l          string  the owner's live record, while it lives and has company (kpid/follow.h)
  * Commit is one script: refused unless the header holds exactly the (nonce, seq) it builds on; then it writes pages,
  * manifest and header with seq + 1. Commits above KPID_STAGE_BYTES write their pages first, paced; the script then
  * checks that each is there with its length. Old pages go by UNLINK after the acknowledgement, in a script that looks
