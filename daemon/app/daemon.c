@@ -22,8 +22,11 @@ static void on_partitions(void *ctx, uint32_t source, int32_t n)
     state->slots = kpid_realloc(state->slots, (size_t)n * sizeof(*state->slots));
     state->active = kpid_realloc(state->active, (size_t)n * sizeof(*state->active));
     state->idle = kpid_realloc(state->idle, (size_t)n * sizeof(*state->idle));
-    for (int32_t p = state->n_partitions; p < n; p++)
+    state->foreign = kpid_realloc(state->foreign, (size_t)n * sizeof(*state->foreign));
+    for (int32_t p = state->n_partitions; p < n; p++) {
         state->slots[p] = NULL;
+        state->foreign[p] = NULL;
+    }
     for (int32_t p = 0; p < state->n_partitions; p++)
         if (state->slots[p] && state->slots[p]->state == SLOT_ACTIVE)
             kpid_shard_set_partitions(state->slots[p]->shard, (uint32_t)n);
@@ -288,6 +291,7 @@ bool kpid_daemon_open(struct daemon *d)
     for (size_t s = 0; s < model->n_sources; s++) {
         d->sources[s].decoder = kpid_decoder_new(&model->sources[s]);
         kpid_watermark_init(&d->sources[s].watermark);
+        kpid_watermark_init(&d->sources[s].newest);
         d->sources[s].moved_ms = kpid_now_mono();
         d->sources[s].released_at_cut_ms = KPID_NEVER;
     }
@@ -296,6 +300,7 @@ bool kpid_daemon_open(struct daemon *d)
     if (!open_lookups(d, &error))
         return fail(d, "look-ups", &error);
     d->publisher = kpid_publisher_new(d->base, d->redis, d->model);
+    kpid_company_open(d);
     if (wants_producer(model)) {
         d->producer = kpid_producer_open(d->model, d->base, &error);
         if (!d->producer)
@@ -320,6 +325,7 @@ void kpid_daemon_close(struct daemon *d)
     }
     if (d->consumer && !kpid_consumer_close(d->consumer))
         d->left_behind = true;
+    kpid_foreign_close(d);
     kpid_check_close(d);
     kpid_letters_close(d);
     if (d->http)
@@ -327,6 +333,7 @@ void kpid_daemon_close(struct daemon *d)
     kpid_evaluator_free(d->evaluator);
     kpid_evaluator_free(d->loading);
     kpid_evaluator_free(d->former);
+    kpid_company_close(d);
     kpid_publisher_free(d->publisher);
     if (d->producer)
         kpid_producer_close(d->producer);
@@ -337,6 +344,7 @@ void kpid_daemon_close(struct daemon *d)
         free(d->sources[s].slots);
         free(d->sources[s].active);
         free(d->sources[s].idle);
+        free(d->sources[s].foreign);
     }
     free(d->sources);
     free(d->views);

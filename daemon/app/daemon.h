@@ -6,6 +6,7 @@
 #include "kpid/consume.h"
 #include "kpid/decode.h"
 #include "kpid/evaluator.h"
+#include "kpid/follow.h"
 #include "kpid/http.h"
 #include "kpid/lookup.h"
 #include "kpid/publish.h"
@@ -73,6 +74,26 @@ struct slot_owner {
     bool *ahead;               /* per topic: to be held, beside a queue that is full */
     struct wait_queue waiting;
     bool *idle;                /* per topic, of this tick */
+    int64_t *cut_offsets;      /* per topic: next offset of the last cut */
+    int64_t cut_clock_ms;      /* lowest clock of the last cut */
+    uint64_t claim_seq;        /* newest commit of which it was told that some topic was idle then; 0: none */
+    uint64_t touch_seq;        /* commit with the corrections that a publisher is to tell; 0: none is waited for */
+    bool touch_then;           /* the commit under way is that one */
+};
+
+/* A shard that another instance owns, as this one follows it. */
+struct foreign_shard {
+    struct daemon *daemon;
+    uint32_t source;
+    int32_t partition;
+    struct kpid_follower *follower;
+    struct kpid_shard *copy;   /* NULL: nothing could be loaded */
+    char nonce[33];            /* of the commit that it holds */
+    uint64_t seq, evaluated_seq, told_seq;
+    int64_t looked_ms, lived_ms; /* monotonic: last answer; last live record of this nonce */
+    bool *idle, *at_end;       /* per topic, as its owner told of this very commit */
+    int64_t *ends;             /* per topic: its log's end, -1 not known */
+    bool damaged;              /* told in the log */
 };
 
 struct source_state {
@@ -83,9 +104,13 @@ struct source_state {
     bool was_read;             /* records were taken in this turn */
     int64_t moved_ms;          /* monotonic: when records were last taken, or there was no lag */
     bool stale;
-    struct kpid_shard **active; /* of this tick */
+    struct foreign_shard **foreign; /* by partition */
+    struct kpid_shard **active; /* of this tick: own ones, then copies of others' */
     const bool **idle;         /* of each of them */
-    size_t n_active;
+    size_t n_active, n_all;    /* own ones; with copies */
+    struct kpid_watermark newest; /* of the shards whose owners live */
+    bool lagging;              /* some owners do not */
+    int64_t told_released_ms, told_slowest_ms, told_wants_ms; /* by the publisher, if that is another instance */
     bool past_pending;
     int64_t released_at_cut_ms;
 };
@@ -128,7 +153,22 @@ struct letter_flight {
     bool over;
 };
 
-enum round_state { ROUND_IDLE, ROUND_COMMITTING, ROUND_PUBLISHING };
+enum round_state { ROUND_IDLE, ROUND_READING /* others' shards */, ROUND_COMMITTING, ROUND_PUBLISHING };
+
+/* This instance among others. */
+struct company {
+    char *name;                /* in Redis */
+    char process[17];
+    char holder[128];          /* who publishes, "" nobody */
+    char *known;               /* of finals, as heard last */
+    bool any;                  /* there are, or lately were, others */
+    bool elsewhere;            /* another one publishes */
+    bool asked, told_once, clock_off;
+    size_t n_living;           /* with this one */
+    int64_t asked_wall_ms, asked_mono_ms, skew_ms;
+    struct kpid_evaluator *watcher; /* of what is final, while another one publishes */
+    struct kpid_complaint clash, clock;
+};
 
 struct daemon {
     unsigned magic;
@@ -145,6 +185,7 @@ struct daemon {
     struct kpid_evaluator *loading;        /* while its states come from Redis */
     struct kpid_evaluator *former;         /* while it is asked whether Redis lost what this one told */
     struct kpid_evaluator_source *views;
+    struct company company;
     struct kpid_http *http;
     struct kpid_lookups *lookups;
     size_t n_waiting;                      /* events that wait for look-ups */
@@ -175,6 +216,7 @@ struct daemon {
         uint64_t letters_sent, letters_lost, letters_failed, letters_waiting, reloads, reload_faults, commit_bytes,
             commit_changed_bytes, mismatches, rebuilds;
     } n;
+    int64_t started_ms;                    /* wall */
     struct kpid_complaint redis_down, fault, letters_silent, lookup, log_silent, mismatch;
 };
 
@@ -234,10 +276,35 @@ void kpid_notes_send(struct daemon *d, bool urgent);
 void kpid_witness_take(struct slot_owner *slot);
 
 /* round.c */
+extern const struct kpid_sink kpid_no_sink;
 void kpid_round_tick(struct daemon *d);
 void kpid_round_committed(struct daemon *d);
 void kpid_round_publisher(struct daemon *d);
 void kpid_round_lost(struct daemon *d);
+void kpid_round_read(struct daemon *d); /* the others' shards were looked at */
+
+/* company.c */
+void kpid_company_open(struct daemon *d);
+void kpid_company_close(struct daemon *d);
+void kpid_company_tick(struct daemon *d);
+void kpid_company_leave(struct daemon *d, void (*done)(void *ctx)); /* an orderly end: others need not wait */
+bool kpid_company_may_publish(const struct daemon *d);
+void kpid_company_owner(struct daemon *d); /* {alert} is this instance's now */
+
+/* foreign.c */
+bool kpid_foreign_look(struct daemon *d);  /* true: kpid_round_read is called when all have answered */
+void kpid_foreign_close(struct daemon *d);
+void kpid_foreign_evaluated(struct daemon *d);
+void kpid_foreign_told(struct daemon *d);  /* what was evaluated is published */
+/* Appends copies to the shards of a source. *ret_end stays true if all of them stand at their ends. */
+void kpid_foreign_survey(struct daemon *d, uint32_t source, bool *ret_end);
+/* The lowest highest-event-time of those that are behind and not at their end; KPID_FOREVER: none. */
+int64_t kpid_foreign_slowest(const struct daemon *d, uint32_t source);
+bool kpid_foreign_lives(const struct foreign_shard *foreign);
+
+/* live.c */
+void kpid_live_write(struct daemon *d);
+bool kpid_live_read(struct foreign_shard *foreign, const char *text, size_t len);
 
 /* time.c */
 void kpid_time_update(struct daemon *d);
@@ -247,6 +314,8 @@ void kpid_time_of_source(struct daemon *d, uint32_t source);
 void kpid_hold_update(struct daemon *d);
 void kpid_hold_apply(struct slot_owner *slot);
 void kpid_hold_skew(struct daemon *d, uint32_t source);
+/* The lowest highest-event-time of topic-partitions that are behind and not at their end; KPID_FOREVER: none. */
+int64_t kpid_hold_slowest(struct daemon *d, uint32_t source);
 
 /* letters.c */
 void kpid_letters_keep(struct daemon *d, const struct kpid_record *record);

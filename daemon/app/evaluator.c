@@ -214,7 +214,7 @@ static void provisional(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
 /* ---- the round ---- */
 
 /* What becomes final here is told to readers; from this very moment events behind it are corrections. */
-static void watch_finals(struct kpid_evaluator *ev)
+void kpid_evaluator_watch(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)
 {
     for (uint32_t s = 0; s < ev->model->n_sources; s++)
         for (size_t place = 0; place < ev->model->plans[s].n_measures; place++) {
@@ -225,8 +225,8 @@ static void watch_finals(struct kpid_evaluator *ev)
                                        w < ev->model->kpis[k].n_windows; w++)
                         if (ev->kpis[k].progress[w].final_ms > furthest)
                             furthest = ev->kpis[k].progress[w].final_ms;
-            for (size_t i = 0; i < ev->sources[s].n_shards; i++)
-                kpid_shard_watch(ev->sources[s].shards[i], place, furthest);
+            for (size_t i = 0; i < sources[s].n_shards; i++)
+                kpid_shard_watch(sources[s].shards[i], place, furthest);
         }
 }
 
@@ -254,7 +254,7 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
     for (size_t i = 0; i < ev->n_gathers; i++)
         kpid_gather_forget(ev->gathers[i]);
     kpid_revise(ev);
-    watch_finals(ev);
+    kpid_evaluator_watch(ev, sources);
     for (uint32_t k = 0; k < ev->model->n_kpis; k++)
         for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
             if (with_provisional && !end_of_input)

@@ -14,8 +14,7 @@ void kpid_hold_apply(struct slot_owner *slot)
     }
 }
 
-/* The lowest highest-event-time of topic-partitions that are behind and not at their end; KPID_FOREVER: none. */
-static int64_t slowest_of(struct daemon *d, uint32_t s)
+int64_t kpid_hold_slowest(struct daemon *d, uint32_t s)
 {
     struct source_state *source = &d->sources[s];
     int64_t slowest = KPID_FOREVER, now = kpid_now_mono();
@@ -33,14 +32,17 @@ static int64_t slowest_of(struct daemon *d, uint32_t s)
             slowest = highest;
         }
     }
-    return slowest;
+    int64_t others = d->publisher_ready                         ? kpid_foreign_slowest(d, s)
+                     : d->company.elsewhere && d->company.any ? source->told_slowest_ms
+                                                                : KPID_FOREVER;
+    return others < slowest ? others : slowest;
 }
 
 void kpid_hold_skew(struct daemon *d, uint32_t s)
 {
     struct source_state *source = &d->sources[s];
     int64_t max_skew = d->model->sources[s].max_skew_ms;
-    int64_t slowest = max_skew == KPID_FOREVER ? KPID_FOREVER : slowest_of(d, s);
+    int64_t slowest = max_skew == KPID_FOREVER ? KPID_FOREVER : kpid_hold_slowest(d, s);
 
     for (int32_t p = 0; p < source->n_partitions; p++) {
         struct slot_owner *slot = source->slots[p];
@@ -56,6 +58,24 @@ void kpid_hold_skew(struct daemon *d, uint32_t s)
     }
 }
 
+/* Boundaries by which reading is ahead of what is final: here, or where another instance publishes. */
+static uint64_t pending_of(struct daemon *d, uint32_t s)
+{
+    const struct source_state *source = &d->sources[s];
+    int64_t lowest = KPID_FOREVER;
+
+    if (d->evaluator)
+        return kpid_evaluator_pending(d->evaluator, s, source->watermark.released_ms);
+    for (int32_t p = 0; d->company.watcher && p < source->n_partitions; p++) {
+        const struct slot_owner *slot = source->slots[p];
+        bool idle;
+        int64_t clock = slot && slot->state == SLOT_ACTIVE ? kpid_shard_watermark(slot->shard, slot->idle, &idle) : lowest;
+        if (clock < lowest)
+            lowest = clock;
+    }
+    return lowest == KPID_FOREVER ? 0 : kpid_evaluator_pending(d->company.watcher, s, lowest);
+}
+
 void kpid_hold_update(struct daemon *d)
 {
     bool all = d->uncommitted >= d->model->settings.redis.max_uncommitted || d->stopping;
@@ -65,8 +85,7 @@ void kpid_hold_update(struct daemon *d)
         kpid_consumer_hold_all(d->consumer, all);
     }
     for (uint32_t s = 0; s < d->model->n_sources; s++) {
-        uint64_t pending = d->evaluator ? kpid_evaluator_pending(d->evaluator, s, d->sources[s].watermark.released_ms) : 0;
-        d->sources[s].past_pending = pending > d->model->sources[s].max_pending;
+        d->sources[s].past_pending = pending_of(d, s) > d->model->sources[s].max_pending;
         kpid_hold_skew(d, s);
     }
 }

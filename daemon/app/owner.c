@@ -54,7 +54,8 @@ static void empty_shard(struct slot_owner *slot)
 {
     kpid_shard_free(slot->shard);
     slot->shard = kpid_shard_new(slot->daemon->model, slot->source, slot->partition);
-    slot->restored = false;
+    slot->restored = slot->touch_then = false;
+    slot->touch_seq = slot->claim_seq = 0;
     slot->cut_done = slot->cut_sent = slot->noted_cut = 0;
 }
 
@@ -84,6 +85,11 @@ void kpid_owner_anew(struct slot_owner *slot)
         drop_and_check(slot);
 }
 
+static bool is_newer(const void *meta, size_t meta_len)
+{
+    return kpid_meta_format(meta, meta_len) > kpid_state_format();
+}
+
 static void loaded(void *ctx, enum kpid_store_status status, const void *meta, size_t meta_len,
                    const struct kpid_page *pages, size_t n_pages)
 {
@@ -91,9 +97,10 @@ static void loaded(void *ctx, enum kpid_store_status status, const void *meta, s
     struct daemon *d = slot->daemon;
     const char *name = d->model->sources[slot->source].name, *why = "";
 
-    if (status == KPID_STORE_FORMAT) {
-        kpid_log(d, KPID_LOG_ERROR, "shard %s/%d was written by a newer version: %s", name, slot->partition,
-                 kpid_store_error(slot->store));
+    if (status == KPID_STORE_FORMAT || (status == KPID_STORE_OK && meta_len && is_newer(meta, meta_len))) {
+        kpid_log(d, KPID_LOG_ERROR, "shard %s/%d was written by a newer version (%s%s); this one ends: it would lose what "
+                 "it can't read", name, slot->partition, kpid_store_error(slot->store),
+                 status == KPID_STORE_OK ? "the format of its state" : "");
         d->failed = true;
         kpid_daemon_finish(d);
         return;
@@ -162,6 +169,7 @@ void kpid_owner_assigned(void *ctx, uint32_t source, int32_t partition)
     slot->held = kpid_zalloc(n_topics, sizeof(*slot->held));
     slot->ahead = kpid_zalloc(n_topics, sizeof(*slot->ahead));
     slot->idle = kpid_zalloc(n_topics, sizeof(*slot->idle));
+    slot->cut_offsets = kpid_zalloc(n_topics, sizeof(*slot->cut_offsets));
     state->slots[partition] = slot;
     acquire(slot);
 }
@@ -180,6 +188,7 @@ void kpid_owner_free(struct slot_owner *slot)
     free(slot->held);
     free(slot->ahead);
     free(slot->idle);
+    free(slot->cut_offsets);
     free(slot);
 }
 
@@ -294,7 +303,8 @@ static void lose(struct slot_owner *slot)
     kpid_check_forget(slot);
     kpid_shard_free(slot->shard);
     slot->shard = NULL;
-    slot->hold_then = slot->anew_then = slot->held_commit = false;
+    slot->hold_then = slot->anew_then = slot->held_commit = slot->touch_then = false;
+    slot->touch_seq = slot->claim_seq = 0;
     retry_later(slot);
     kpid_round_lost(d);
 }
@@ -312,13 +322,17 @@ static void committed(void *ctx, enum kpid_store_status status)
         slot->held_commit = false;
         slot->asked_ms = kpid_now_mono();
         slot->cut_done = slot->cut_sent;
+        if (slot->touch_then)
+            slot->touch_seq = kpid_store_seq(slot->store);
+        slot->touch_then = false;
         break;
     case KPID_STORE_BEHIND:
         kpid_log(d, KPID_LOG_WARNING, "shard %s/%d: Redis lost what was committed; writing the whole state",
                  d->model->sources[slot->source].name, slot->partition);
         slot->whole = true;
-        slot->held_commit = false;
-        d->publisher_doubt = true;
+        slot->held_commit = slot->touch_then = false;
+        slot->touch_seq = 0;
+        d->publisher_doubt = d->publisher_ready;
         break;
     case KPID_STORE_OTHER: lose(slot); return;
     default:
@@ -349,6 +363,22 @@ static void count_commit(struct daemon *d, const struct kpid_commit *commit)
     d->n.commit_changed_bytes += commit->changed_bytes;
 }
 
+/* What others may make of this commit. */
+static void note_cut(struct slot_owner *slot)
+{
+    bool idle;
+
+    for (uint32_t t = 0; t < slot->daemon->model->sources[slot->source].n_topics; t++)
+        slot->cut_offsets[t] = kpid_shard_next_offset(slot->shard, t);
+    /* Boundaries before the clock may become final by it: from now on events behind it are corrections. */
+    slot->cut_clock_ms = kpid_shard_watermark(slot->shard, NULL, &idle);
+    kpid_shard_watch_all(slot->shard, slot->cut_clock_ms);
+    if (slot->daemon->company.elsewhere && !slot->touch_seq && kpid_shard_has_touches(slot->shard)) {
+        kpid_shard_touched(slot->shard, false, NULL, NULL);
+        slot->touch_then = true;
+    }
+}
+
 /* Cuts and commits if there is anything to write; false: there is not. */
 bool kpid_owner_commit(struct slot_owner *slot)
 {
@@ -375,6 +405,7 @@ bool kpid_owner_commit(struct slot_owner *slot)
         return true;
     }
     kpid_witness_take(slot);
+    note_cut(slot);
     kpid_shard_cut(slot->shard, slot->whole, &commit);
     count_commit(d, &commit);
     slot->whole = false;

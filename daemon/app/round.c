@@ -73,6 +73,8 @@ static void put_sketch(void *ctx, uint32_t kpi, const struct kpid_sketch *sketch
     kpid_round_sketch(d->publisher, kpi, sketch, snapshot, cell);
 }
 
+const struct kpid_sink kpid_no_sink = { .snapshot = NULL };
+
 static const struct kpid_sink sink = { .snapshot = put_snapshot, .transition = put_transition, .state = put_state,
                                        .state_delete = delete_state, .final = put_final, .group_delete = delete_group,
                                        .sketch = put_sketch, .meta = put_meta };
@@ -96,13 +98,19 @@ static void load_done(void *ctx, enum kpid_publish_status status)
     struct daemon *d = ctx;
 
     d->publisher_busy = false;
+    d->company.elsewhere = status == KPID_PUBLISH_BUSY;
     if (status != KPID_PUBLISH_OK) {
+        if (status == KPID_PUBLISH_BUSY && d->former) {
+            kpid_evaluator_free(d->former);
+            d->former = NULL;
+        }
         kpid_evaluator_free(d->loading);
         d->loading = NULL;
         d->publisher_retry_ms = kpid_now_mono() + 500;
         return;
     }
     d->publisher_ready = true;
+    kpid_company_owner(d);
     if (d->former && kpid_publisher_undisturbed(d->publisher)) {
         kpid_evaluator_free(d->evaluator);
         d->evaluator = d->former;
@@ -140,7 +148,7 @@ void kpid_round_publisher(struct daemon *d)
     uint8_t nonce[16];
 
     if (d->publisher_ready || d->publisher_busy || kpid_round_busy(d->publisher) || !kpid_redis_up(d->redis) ||
-        kpid_now_mono() < d->publisher_retry_ms || getrandom(nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
+        !kpid_company_may_publish(d) || kpid_now_mono() < d->publisher_retry_ms || getrandom(nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
         return;
     d->publisher_busy = true;
     kpid_evaluator_free(d->loading);
@@ -187,6 +195,7 @@ static void published(void *ctx, enum kpid_publish_status status)
     case KPID_PUBLISH_OK:
         if (d->evaluator)
             advance(d);
+        kpid_foreign_told(d);
         over(d);
         break;
     case KPID_PUBLISH_DOWN: d->publish_retry_ms = kpid_now_mono() + 500; break;
@@ -223,6 +232,11 @@ static bool any_unfinished(const struct daemon *d)
     return false;
 }
 
+static void left(void *ctx)
+{
+    kpid_daemon_finish(ctx);
+}
+
 /* All answers to commits are there. */
 void kpid_round_committed(struct daemon *d)
 {
@@ -233,9 +247,10 @@ void kpid_round_committed(struct daemon *d)
     kpid_notes_send(d, d->last_commit);
     if (d->last_commit) {
         d->round = ROUND_IDLE;
-        kpid_daemon_finish(d);
+        kpid_company_leave(d, left);
         return;
     }
+    kpid_live_write(d);
     if (!d->evaluated || !d->publisher_ready) {
         over(d);
         return;
@@ -243,6 +258,25 @@ void kpid_round_committed(struct daemon *d)
     d->round = ROUND_PUBLISHING;
     d->publish_retry_ms = 0;
     kpid_round_send(d->publisher, published, d);
+}
+
+static bool hangs_on_time(const struct kpid_model *model, uint32_t source)
+{
+    for (size_t i = 0; i < model->plans[source].n_measures; i++)
+        if (model->measures[model->plans[source].measures[i]].agg->keyed)
+            return true;
+    return false;
+}
+
+/* Another instance evaluates: what time alone brings about is brought into the commit for it. */
+static void elapse_all(struct daemon *d)
+{
+    for (uint32_t s = 0; s < d->model->n_sources; s++)
+        for (size_t i = 0; d->company.any && hangs_on_time(d->model, s) && i < d->sources[s].n_active; i++) {
+            int64_t until = kpid_watermark_highest(&d->sources[s].active[i], 1, d->model->sources[s].n_topics);
+            kpid_shard_elapse(d->sources[s].active[i],
+                              until > d->sources[s].told_wants_ms ? until : d->sources[s].told_wants_ms);
+        }
 }
 
 static void begin(struct daemon *d)
@@ -264,10 +298,18 @@ static void begin(struct daemon *d)
         d->tell_again = false;
         d->more = kpid_evaluator_run(d->evaluator, d->views, d->end_of_input, true, EVALUATIONS_A_ROUND, now);
         d->evaluated = true;
+        kpid_foreign_evaluated(d);
+    } else if (!d->stopping) {
+        elapse_all(d);
     }
     commit_all(d, false);
     if (!d->commits_out)
         kpid_round_committed(d);
+}
+
+void kpid_round_read(struct daemon *d)
+{
+    begin(d);
 }
 
 void kpid_round_tick(struct daemon *d)
@@ -275,6 +317,7 @@ void kpid_round_tick(struct daemon *d)
     int64_t now = kpid_now_mono();
 
     kpid_owner_retry(d);
+    kpid_company_tick(d);
     kpid_round_publisher(d);
     kpid_hold_update(d);
     kpid_lookups_tick(d->lookups);
@@ -299,6 +342,14 @@ void kpid_round_tick(struct daemon *d)
     default:
         if (d->publisher_doubt && d->publisher_ready && !kpid_round_busy(d->publisher))
             doubt_publisher(d);
+        if (!kpid_redis_up(d->redis))
+            break;
+        if (kpid_foreign_look(d))
+            d->round = ROUND_READING;
+        else
+            begin(d);
+        break;
+    case ROUND_READING:
         if (kpid_redis_up(d->redis))
             begin(d);
         break;

@@ -237,15 +237,15 @@ static int ready_page(void *ctx, struct kpid_buf *body, const char **ret_type)
 {
     struct daemon *d = ctx;
     size_t active, held, shards = count_shards(d, &active, &held);
-    bool ready = kpid_redis_up(d->redis) && d->publisher_ready && shards && active == shards;
+    bool ready = kpid_redis_up(d->redis) && (d->publisher_ready || d->company.elsewhere) &&
+                 (shards || d->company.any) && active == shards;
 
     char lookups[256];
 
     (void)ret_type;
     kpid_status_lookups_line(d, lookups, sizeof(lookups));
     kpid_buf_printf(body, "%s: redis %s, shards %zu of %zu, held %zu, publisher %s%s\n", ready ? "ready" : "not ready",
-                    kpid_redis_up(d->redis) ? "up" : "down", active, shards, held, d->publisher_ready ? "yes" : "no",
-                    lookups);
+                    kpid_redis_up(d->redis) ? "up" : "down", active, shards, held, d->publisher_ready ? "yes" : d->company.elsewhere ? "elsewhere" : "no", lookups);
     return ready ? 200 : 503;
 }
 

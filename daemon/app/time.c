@@ -1,6 +1,8 @@
 /* Watermarks of sources and idleness of topic-partitions: from the clocks of this machine (watermark.c has the rules). */
 #include "daemon.h"
 
+#include <stdlib.h>
+
 static bool tp_idle(struct daemon *d, struct slot_owner *slot, uint32_t topic, int64_t now_ms)
 {
     struct kpid_consumer_status status;
@@ -49,7 +51,8 @@ static void survey(struct daemon *d, uint32_t s, int64_t now_ms, bool *ret_end)
                 kpid_shard_rebuild_end(slot->shard, t);
         }
     }
-    if (!source->n_partitions || source->n_active < (size_t)source->n_partitions)
+    kpid_foreign_survey(d, s, ret_end);
+    if (!source->n_partitions || source->n_all < (size_t)source->n_partitions)
         *ret_end = false;
 }
 
@@ -85,6 +88,37 @@ static void judge_stale(struct daemon *d, uint32_t s, int64_t now_ms, int64_t wa
         kpid_log(d, KPID_LOG_NOTICE, "source %s is up to date again", def->name);
 }
 
+/* Where some owners are away, the newest figures go on with the others; of this instance's own shards that are not
+ * active there are none when it is alone. */
+static void move_newest(struct daemon *d, uint32_t s, const struct kpid_watermark_view *all, bool events)
+{
+    struct source_state *source = &d->sources[s];
+    size_t n = source->n_active;
+
+    source->lagging = false;
+    if (!d->company.any || !d->publisher_ready)
+        return;
+    struct kpid_shard **living = kpid_alloc((source->n_all + 1) * sizeof(*living));
+    const bool **idle = kpid_alloc((source->n_all + 1) * sizeof(*idle));
+    for (size_t i = 0; i < n; i++) {
+        living[i] = source->active[i];
+        idle[i] = source->idle[i];
+    }
+    for (int32_t p = 0; p < source->n_partitions; p++)
+        if (source->foreign[p] && !source->slots[p] && kpid_foreign_lives(source->foreign[p])) {
+            living[n] = source->foreign[p]->copy;
+            idle[n++] = source->foreign[p]->idle;
+        }
+    struct kpid_watermark_view view = *all;
+    view.shards = living;
+    view.idle = idle;
+    view.n_shards = view.n_partitions = n;
+    source->lagging = n < (size_t)source->n_partitions;
+    kpid_watermark_move(&source->newest, &d->model->sources[s], &view, events);
+    free(living);
+    free(idle);
+}
+
 void kpid_time_update(struct daemon *d)
 {
     int64_t now = kpid_now_mono();
@@ -95,18 +129,20 @@ void kpid_time_update(struct daemon *d)
         bool end;
         survey(d, s, now, &end);
         struct kpid_watermark_view view = { .shards = source->active, .idle = source->idle,
-                                            .n_shards = source->n_active,
+                                            .n_shards = source->n_all,
                                             .n_partitions = (size_t)source->n_partitions, .mono_ms = now,
                                             .wall_ms = events ? KPID_NEVER : kpid_now_wall() };
         kpid_watermark_move(&source->watermark, &d->model->sources[s], &view, events);
+        move_newest(d, s, &view, events);
         everywhere = everywhere && end;
         if (!events)
             judge_stale(d, s, now, view.wall_ms);
-        d->views[s] = (struct kpid_evaluator_source){ .shards = source->active, .n_shards = source->n_active,
+        d->views[s] = (struct kpid_evaluator_source){ .shards = source->active, .n_shards = source->n_all,
                                                       .n_partitions = (size_t)source->n_partitions,
                                                       .publish_ms = source->watermark.publish_ms,
                                                       .released_ms = source->watermark.released_ms,
-                                                      .stale = source->stale };
+                                                      .stale = source->stale, .lagging = source->lagging,
+                                                      .newest_ms = source->newest.publish_ms };
     }
     d->end_of_input = events && everywhere;
 }

@@ -141,6 +141,7 @@ void kpid_shard_touched(struct kpid_shard *shard, bool again, kpid_touched *touc
                 touch(ctx, i, m->touches[t].rung, m->touches[t].start_ms, m->touches[t].end_ms);
         m->n_told = m->n_touches;
         m->touched_ms = KPID_NEVER;
+        m->told_next = m->touch_base + m->n_touches;
     }
 }
 
@@ -148,12 +149,10 @@ void kpid_shard_touched_clear(struct kpid_shard *shard)
 {
     for (size_t i = 0; i < shard->plan->n_measures; i++) {
         struct kpid_measure_state *m = &shard->measures[i];
-        if (!m->n_told)
+        if (shard->copy)
+            m->told_below = m->told_next;
+        if (shard->copy || !m->n_told)
             continue;
-        if (shard->copy) {
-            m->told_below = m->touch_base + m->n_told;
-            continue;
-        }
         m->n_touches -= m->n_told;
         m->n_cut = m->n_cut > m->n_told ? m->n_cut - m->n_told : 0;
         m->touch_base += m->n_told;

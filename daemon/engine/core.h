@@ -99,6 +99,7 @@ struct kpid_measure_state {
     size_t n_cut;                      /* of them: in the last cut, and not to be changed any more */
     uint64_t touch_base;               /* number of the first of them, counted over the shard's life */
     uint64_t told_below;               /* of a copy: readers have the corrections of those with a lower number */
+    uint64_t told_next;                /* of a copy: they are about to have them of these */
     bool elsewhere;                    /* of a copy: its owner does not count this measure */
     uint64_t version, absent;
     int64_t gathered_ms;               /* what lies before it is kept, merged, by a series of windows (gather_series.c) */

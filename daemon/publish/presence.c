@@ -96,6 +96,7 @@ void kpid_publisher_leave(struct kpid_publisher *publisher, void (*done)(void *c
     struct call *call = kpid_alloc(sizeof *call);
 
     *call = (struct call){publisher, NULL, done, ctx};
+    kpid_publisher_let_go(publisher);
     kpid_part_add_alert_key(publisher, "lease");
     kpid_part_add_alert_key(publisher, "instances");
     kpid_part_add_str(publisher, publisher->nonce);

@@ -64,6 +64,9 @@ void kpid_evaluator_advance(struct kpid_evaluator *evaluator, const struct kpid_
 /* The same for the shards of an instance that does not publish: by finals that were loaded, and corrections stay. */
 void kpid_evaluator_follow(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources);
 
+/* Events behind what is final are corrections from now on, which shards note (a round says so by itself). */
+void kpid_evaluator_watch(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources);
+
 /* Up to where this source's owners must have brought time forward (kpid_shard_elapse) for copies to be evaluated at the
  * boundaries that the last round came to; KPID_NEVER: nothing of it hangs on time alone. */
 int64_t kpid_evaluator_wants(const struct kpid_evaluator *evaluator, uint32_t source);

@@ -279,6 +279,8 @@ struct kpid_settings {
     char *instance;              /* name of this instance, default "kpid" */
     uint8_t clock;               /* enum kpid_clock_mode */
     int64_t tick_ms;
+    int64_t live_timeout_ms;     /* an instance that says nothing for so long is not counted on */
+    int64_t max_clock_skew_ms;   /* this machine's clock against Redis' */
     struct {
         char *brokers, *group, *instance_id, *cluster; /* cluster: name for keys; NULL = the broker's cluster id */
         struct kpid_pair *properties; /* passed through to librdkafka */

@@ -70,7 +70,8 @@ struct kpid_presence_heard {
 typedef void kpid_presence_done(void *ctx, const struct kpid_presence_heard *heard);
 void kpid_publisher_present(struct kpid_publisher *publisher, const struct kpid_presence *presence,
                             kpid_presence_done *done, void *ctx);
-/* An orderly end: the lease is given back, the instance is no longer listed. done NULL: not wanted. */
+/* {alert} is given back, with its lease, and the instance is no longer listed. Drops rounds; not while one is under way.
+ * done NULL: not wanted. */
 void kpid_publisher_leave(struct kpid_publisher *publisher, void (*done)(void *ctx), void *ctx);
 
 /* What the last acquisition found since this publisher last had {alert}: whether nobody else had it, and, if so, whether
