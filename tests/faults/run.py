@@ -41,6 +41,7 @@ kafka:
   group: faults
   properties: {{ session.timeout.ms: 2000, heartbeat.interval.ms: 300, reconnect.backoff.max.ms: 500, fetch.wait.max.ms: 50 }}
 redis: {{ url: "redis://{redis}" }}
+publish: {{ dead_letters: letters }}
 http: {{ listen: off }}
 """
 
@@ -113,6 +114,7 @@ class Run:
         self.options, self.kafka, self.redis, self.say = options, kafka, redis, say
         self.rng = random.Random(options.seed)
         self.topic = kafka.topic("shop", partitions=options.partitions, exact=True)
+        kafka.topic("letters", partitions=1, exact=True)
         self.instances = [world.Instance(f"i{n}", self.config, redis) for n in range(options.instances)]
         self.shop = None
         self.reader = None
@@ -253,7 +255,9 @@ class Run:
         self.reader.stopped.set()
         self.reader.join()
         self.check_reader()
-        self.say(f"{time.monotonic() - began:6.1f} s  {len(self.shop.events)} events, {self.shop.repeats} sent twice; "
+        self.check_letters()
+        self.check_ledger()
+        self.say(f"{time.monotonic() - began:6.1f} s  {len(self.shop.events)} events, {self.shop.repeats} sent twice, {self.shop.spoiled} spoiled; "
                  f"{self.reader.reads} figures read on the way, {self.reader.finals} of them final; "
                  f"{self.counts['at_points']} kills at a point of the protocol; headers went back {self.counts['went_back']} times, {self.counts['back_over_owners']} across owners; "
                  "difference 0")
@@ -286,6 +290,41 @@ class Run:
                 if snapshot["value"] is None or abs(snapshot["value"] - expected) > 1e-6 or not snapshot["final"]:
                     found.append(f"{kpi} {start} {group}: {snapshot['value']} (final {snapshot['final']}), not {expected}")
         return found
+
+    def spoiled(self):
+        """(partition, offset) -> reason, of what the topic holds and kpid can't count."""
+        return {(m["partition"], m["offset"]): json.loads(m["payload"] + ("" if m["payload"].endswith("}") else "}"))["why"]
+                for m in self.kafka.read(self.topic) if m["payload"].startswith('{"why"')}
+
+    def letters(self):
+        found = {}
+        for message in self.kafka.read("letters"):
+            header = dict(zip(message["headers"][::2], message["headers"][1::2]))
+            found[int(header["kpid.partition"]), int(header["kpid.offset"])] = header["kpid.reason"]
+        return found
+
+    def check_letters(self):
+        expected = self.spoiled()
+        if not harness.holds_within(lambda: self.letters() == expected, 30):
+            found = self.letters()
+            missing, more = set(expected) - set(found), set(found) - set(expected)
+            raise AssertionError(f"dead letters: {len(missing)} missing, {len(more)} too many, of {len(expected)}: "
+                                 f"{[(at, expected[at]) for at in sorted(missing)][:5]} {sorted(more)[:5]} "
+                                 f"{[(found[at], expected[at]) for at in found if found[at] != expected.get(at)][:5]}")
+
+    def check_ledger(self):
+        """The ledger of all shards together against the producer's."""
+        lines = harness.kpictl("-c", self.instances[0].config, "--json", "ledger", "--redis",
+                               f"redis://{self.redis.address}").stdout.splitlines()
+        found = json.loads(lines[0])
+        events, shop = self.shop.events.values(), self.shop
+        future = sum(why == "future" for why in self.spoiled().values())
+        expected = {"in": shop.lines, "malformed": shop.spoiled - future, "future": future, "late": 0,
+                    "duplicate": shop.repeats, "filtered": self.options.partitions, "refused": 0,
+                    "counted": len(events) - self.options.partitions, "lost_range": 0, "balanced": True}
+        wrong = {name: (found[name], value) for name, value in expected.items() if found[name] != value}
+        if wrong:
+            raise AssertionError(f"the ledger has (found, expected): {wrong}")
 
     def settle(self):
         if not harness.holds_within(lambda: not self.differences(), 60):

@@ -15,6 +15,7 @@ import harness
 
 CHANNELS = ("web", "app", "store")
 REPEATED = 0.01  # events that are sent twice
+SPOILED = 0.005  # further events that kpid can't count
 WINDOW_MS = 10_000
 GAP_MS = 3_000
 WITHIN_MS = 3_000
@@ -62,7 +63,7 @@ class Shop:
         self.events = {}  # id -> event, in the order of their first sending
         self.figures = {kpi: {} for kpi in ("orders", "revenue", "buyers", "shipped")}
         self.cents, self.buyers = {}, {}
-        self.repeats = 0
+        self.repeats = self.spoiled = 0
         self.lines = 0
         self.orders = 0
         self.later = []  # (ms, event): what is still to happen to orders
@@ -101,6 +102,20 @@ class Shop:
         self.producer.stdin.write(json.dumps(line) + "\n")
         self.lines += 1
 
+    def spoil(self, now_ms):
+        """Something that belongs to the dead letters; its text says with which reason."""
+        self.spoiled += 1
+        text = self.rng.choice((
+            '{"why": "syntax", "type": "order.created"',
+            '{"why": "no_time", "type": "order.created", "id": "%d"}' % self.spoiled,
+            '{"why": "wrong_type", "type": "order.created", "id": "w%d", "ts": %d, "amount": "much", "channel": "web"}'
+            % (self.spoiled, now_ms),
+            '{"why": "future", "type": "order.created", "id": "f%d", "ts": %d}' % (self.spoiled, now_ms + 10 ** 9),
+        ))
+        line = {"topic": self.topic, "key": str(self.spoiled), "raw": text}
+        self.producer.stdin.write(json.dumps(line) + "\n")
+        self.lines += 1
+
     def run(self):
         while not self.stopped.is_set():
             now_ms = int(time.time() * 1000)
@@ -112,6 +127,8 @@ class Shop:
             again, self.again = [e for at, e in self.again if at <= now_ms], [p for p in self.again if p[0] > now_ms]
             for event in events:
                 self.send(event)
+                if self.rng.random() < SPOILED:
+                    self.spoil(now_ms)
                 if self.rng.random() < REPEATED:
                     self.again.append((now_ms + self.rng.randrange(8000), event))
             for event in again:
