@@ -40,6 +40,7 @@ kafka:
   brokers: "{brokers}"
   group: faults
   properties: {{ session.timeout.ms: 2000, heartbeat.interval.ms: 300, reconnect.backoff.max.ms: 500, fetch.wait.max.ms: 50 }}
+live_timeout: 2s
 redis: {{ url: "redis://{redis}" }}
 publish: {{ dead_letters: letters }}
 http: {{ listen: off }}
