@@ -150,7 +150,7 @@ struct letter_flight {
     int64_t offset;
     enum kpid_reason reason;
     struct letter_flight *next;
-    bool over;
+    bool sent; /* the producer has it, and reports */
 };
 
 enum round_state { ROUND_IDLE, ROUND_READING /* others' shards */, ROUND_COMMITTING, ROUND_PUBLISHING };
@@ -207,6 +207,7 @@ struct daemon {
 
     struct letter_bytes *letters;          /* newest first */
     size_t letters_bytes;
+    bool letters_closed; /* shards are gone */
     struct letter_flight *flights;
     size_t n_flights;
     struct log_check *checks;

@@ -62,9 +62,10 @@ static void delivered(void *ctx, bool ok)
 {
     struct letter_flight *flight = ctx;
     struct daemon *d = flight->daemon;
-    struct source_state *source = &d->sources[flight->source];
-    struct slot_owner *slot = flight->partition < source->n_partitions ? source->slots[flight->partition] : NULL;
+    struct slot_owner *slot = NULL;
 
+    if (!d->letters_closed && flight->partition < d->sources[flight->source].n_partitions)
+        slot = d->sources[flight->source].slots[flight->partition];
     if (ok && slot && slot->state == SLOT_ACTIVE)
         kpid_shard_letter_sent(slot->shard, flight->topic, flight->offset);
     d->n.letters_sent += ok;
@@ -77,6 +78,7 @@ static void send_record(struct letter_flight *flight, const struct kpid_record *
     struct daemon *d = flight->daemon;
     const struct kpid_source *source = &d->model->sources[flight->source];
 
+    flight->sent = true;
     kpid_producer_letter(d->producer, record, source->topics[flight->topic], kpid_reason_name(flight->reason),
                          delivered, flight);
 }
@@ -166,10 +168,12 @@ void kpid_letters_close(struct daemon *d)
         bytes_free(d->letters);
         d->letters = next;
     }
-    while (d->flights) {
-        struct letter_flight *next = d->flights->next;
-        free(d->flights);
-        d->flights = next;
+    /* What the producer has it reports yet, at the latest when it closes; the shards are gone by then. */
+    for (struct letter_flight *flight = d->flights, *next; flight; flight = next) {
+        next = flight->next;
+        if (!flight->sent)
+            flight_end(flight);
     }
-    d->n_flights = d->letters_bytes = 0;
+    d->letters_closed = true;
+    d->letters_bytes = 0;
 }

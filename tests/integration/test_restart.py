@@ -161,6 +161,27 @@ class Restart(harness.TestCase):
                 kafka.kill()
                 kpid.stop(5)
 
+    def test_a_stop_while_nobody_takes_a_dead_letter(self):
+        """The producer reports of it when it closes, and the shards are gone then."""
+        with harness.Kafka(private=True, properties={"auto.create.topics.enable": "false"}) as kafka, \
+                harness.Redis() as redis:
+            topic = kafka.topic("shop", partitions=6)
+            kafka.produce([{"topic": topic, "key": str(n), "raw": "spoiled"} for n in range(40)])
+            config = self.config(kafka, redis, topic, "letters") + "publish: { dead_letters: nowhere }\n"
+            with harness.Kpid(config) as kpid:
+                harness.wait_for(lambda: self.malformed(config, redis) == 40, 30, "the letters lie in the outbox")
+                kpid.stop(5)
+                kpid.start()
+                kpid.wait_log(r"shard shop/5 restored.*\n(.*\n)*.*shard shop/5 restored", 30)
+                kafka.topic("nowhere", partitions=1, exact=True)
+                harness.wait_for(lambda: len(kafka.read("nowhere")) >= 40, 120, "the letters arrive")
+                kpid.stop(5)
+
+    @staticmethod
+    def malformed(config, redis):
+        ledger = harness.kpictl("-c", "/dev/stdin", "--redis", f"redis://{redis.address}", "--json", "ledger", stdin=config)
+        return json.loads(ledger.stdout.splitlines()[0])["malformed"]
+
 
 if __name__ == "__main__":
     harness.main()
