@@ -7,6 +7,20 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
+/* Without what libraries do at the end of a process: they would clear up under threads that still run. */
+static void end_at_once(int code)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_do_leak_check();
+#endif
+    fflush(NULL);
+    _exit(code);
+}
+
 /* What outlives a reload. */
 static void carry_over(struct daemon *d)
 {
@@ -43,9 +57,7 @@ int kpid_daemon_run(const char *path, struct kpid_model *model, struct kpid_look
     kpid_model_free(d->next_model);
     bool left_behind = d->left_behind;
     free(d);
-    if (left_behind) { /* libraries that clear up after themselves would do so under running threads */
-        fflush(NULL);
-        _exit(code);
-    }
+    if (left_behind)
+        end_at_once(code);
     return code;
 }

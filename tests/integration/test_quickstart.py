@@ -92,7 +92,14 @@ class Quickstart(harness.TestCase):
             if line.startswith("---- "):
                 break
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(10 * harness.SLOW), 130)
+        try:
+            out, _ = process.communicate(timeout=10 * harness.SLOW)
+        except subprocess.TimeoutExpired:
+            left = self.processes()
+            self.kill_rest()
+            raise AssertionError(f"it has not ended, {left} were left:\n{process.communicate()[0]}") from None
+        self.assertEqual(process.returncode, 130, out)
+        self.assertNotIn("had to be killed", out)
         self.assert_nothing_left()
 
     def test_kept_and_stopped(self):
