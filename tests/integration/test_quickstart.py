@@ -26,6 +26,7 @@ class Quickstart(harness.TestCase):
         self.addCleanup(self.kill_rest)
         self.env = os.environ | {"KPID_BUILD": harness.BUILD, "XDG_RUNTIME_DIR": self.runtime}
         self.env["KPID_WITHIN_S"] = str(round(108 * harness.SLOW))
+        self.env["KPID_END_S"] = str(round(8 * harness.SLOW))
 
     def processes(self):
         """The programs of ours that run, by pid."""
@@ -64,6 +65,8 @@ class Quickstart(harness.TestCase):
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # Where this run was started in the background, SIGINT may be ignored, which bash would keep.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run_to_end(self, *args):
@@ -93,7 +96,7 @@ class Quickstart(harness.TestCase):
                 break
         process.send_signal(signal.SIGINT)
         try:
-            out, _ = process.communicate(timeout=10 * harness.SLOW)
+            out, _ = process.communicate(timeout=24 * harness.SLOW)
         except subprocess.TimeoutExpired:
             left = self.processes()
             self.kill_rest()
