@@ -26,7 +26,7 @@ static size_t place_of(const struct kpid_source_plan *plan, uint32_t measure)
     for (size_t i = 0; i < plan->n_measures; i++)
         if (plan->measures[i] == measure)
             return i;
-    assert(!"a measure stands in its source's plan");
+    assert(false && "a measure stands in its source's plan");
     return 0;
 }
 

@@ -91,7 +91,7 @@ static void clock_add(void *cell, const struct kpid_sample *sample, const struct
             t->age_ms = (int64_t)sample->value;
         break;
     case KPID_SAMPLE_EVENT:
-    case KPID_SAMPLE_SPAN: assert(!"a clock's cell takes neither plain events nor spans"); break;
+    case KPID_SAMPLE_SPAN: assert(false && "a clock's cell takes neither plain events nor spans"); break;
     default: kpid_durations_add(&t->durations, sample, param);
     }
 }

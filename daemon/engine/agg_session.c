@@ -46,7 +46,7 @@ static void session_add(void *cell, const struct kpid_sample *sample, const stru
         }
         break;
     case KPID_SAMPLE_LEVEL: c->open += sample->weight; break;
-    case KPID_SAMPLE_EVENT: assert(!"a session takes no plain events");
+    case KPID_SAMPLE_EVENT: assert(false && "a session takes no plain events"); break;
     default: kpid_durations_add(&c->durations, sample, param);
     }
 }

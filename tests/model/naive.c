@@ -11,7 +11,7 @@ static enum measure measure_of(const struct kpid_model *model, uint32_t index)
     for (int m = 0; m < MEASURES; m++)
         if (naive_measures[m].name && !strcmp(naive_measures[m].name, model->measures[index].name))
             return (enum measure)m;
-    assert(!"naive_measure.c knows every measure of model.yaml");
+    assert(false && "naive_measure.c knows every measure of model.yaml");
     return MEASURES;
 }
 

@@ -118,7 +118,7 @@ static struct kpid_stretch ms_back(struct kpid_stretch at, int64_t ms)
 
 static bool expected(const struct rig *rig, uint32_t kpi, size_t group, struct kpid_stretch at, int64_t *ret)
 {
-    int64_t a, b;
+    int64_t a, b = 0;
     struct kpid_stretch day = days_back(rig, at, 1);
     bool good;
     switch (kpi) {
