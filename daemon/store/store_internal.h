@@ -14,8 +14,11 @@
 
 #define KPID_STORE_MAGIC        0x73746f72u
 #define KPID_STORE_FORMAT_TEXT  "1"
-#define KPID_STORE_FLIGHT_BYTES (4u << 20) /* pages under way at a time, in either direction */
 #define KPID_STORE_TRIES        8          /* at a header that moves under one's hands */
+
+#ifndef KPID_STORE_FLIGHT_BYTES /* pages under way at a time, in either direction */
+#define KPID_STORE_FLIGHT_BYTES (4u << 20)
+#endif
 
 enum kpid_store_task { KPID_TASK_LOAD, KPID_TASK_WRITE, KPID_TASK_SWEEP, KPID_TASK_N };
 

@@ -20,7 +20,9 @@
 #include "kpid/flow/page.h"
 #include "kpid/redis.h"
 
+#ifndef KPID_STAGE_BYTES /* the simulation has a smaller one */
 #define KPID_STAGE_BYTES (1u << 20)
+#endif
 
 struct kpid_store; /* one shard's keys and what is known of its header */
 
