@@ -1,5 +1,6 @@
 /* The simulation: see tests/README.md. */
-#include "run.h"
+#include "../lib/redis.h"
+#include "mirror.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 struct options {
     struct run_options run;
     uint64_t seeds;
-    bool broken;
+    bool broken, redis;
 };
 
 static const char *const breaks[] = {
@@ -21,7 +22,8 @@ static const char *const breaks[] = {
 
 static void usage(void)
 {
-    fprintf(stderr, "test_simulation [--seed FIRST] [--seeds N] [--steps N] [--trace] [--broken]\n");
+    fprintf(stderr,
+            "test_simulation [--seed FIRST] [--seeds N] [--steps N] [--trace] [--broken | --redis]\n");
     exit(2);
 }
 
@@ -33,6 +35,8 @@ static void read_options(struct options *options, int argc, char **argv)
             options->run.trace = true;
         else if (strcmp(argv[i], "--broken") == 0)
             options->broken = true;
+        else if (strcmp(argv[i], "--redis") == 0)
+            options->redis = true;
         else if (strcmp(argv[i], "--seed") == 0 && more)
             options->run.seed = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seeds") == 0 && more)
@@ -78,26 +82,50 @@ static uint64_t try_breaks(struct world *world, const struct options *options)
     return unnoticed;
 }
 
-int main(int argc, char **argv)
+static uint64_t run_all(struct world *world, struct options *options)
 {
-    struct options options = {.run = {.seed = 1, .steps = 1500}, .seeds = 1};
     struct run_counts counts = {0};
-    uint64_t faults = 0;
     struct timespec begin, end;
-    read_options(&options, argc, argv);
-    struct world *world = world_new();
-    if (options.broken) {
-        faults = try_breaks(world, &options);
-        world_free(world);
-        return faults > 0;
-    }
+    uint64_t faults = 0;
     clock_gettime(CLOCK_MONOTONIC, &begin);
-    for (uint64_t i = 0; i < options.seeds; i++, options.run.seed++)
-        faults += !run_seed(world, &options.run, &counts);
+    for (uint64_t i = 0; i < options->seeds; i++, options->run.seed++)
+        faults += !run_seed(world, &options->run, &counts);
     clock_gettime(CLOCK_MONOTONIC, &end);
-    world_free(world);
     tell(&counts);
     double s = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
     printf("%" PRIu64 " seeds failed; %.0f seeds a minute\n", faults, (double)counts.seeds * 60 / s);
+    return faults;
+}
+
+/* Beside a real server. */
+static uint64_t run_mirrored(struct world *world, struct options *options, struct mirror *mirror)
+{
+    uint64_t commands, keys, differences, faults;
+    options->run.mirror = mirror_hooks(mirror);
+    faults = run_all(world, options);
+    mirror_counts(mirror, &commands, &keys, &differences);
+    printf("beside Redis: %" PRIu64 " commands and %" PRIu64 " keys compared, %" PRIu64 " differences\n",
+           commands, keys, differences);
+    return faults + differences;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.run = {.seed = 1, .steps = 1500}, .seeds = 1};
+    struct mirror *mirror = NULL;
+    uint64_t faults;
+    read_options(&options, argc, argv);
+    if (options.redis && !(mirror = mirror_new())) {
+        printf("skipped: redis-server is not installed\n");
+        return TEST_SKIPPED;
+    }
+    struct world *world = world_new();
+    if (mirror)
+        faults = run_mirrored(world, &options, mirror);
+    else
+        faults = options.broken ? try_breaks(world, &options) : run_all(world, &options);
+    world_free(world);
+    if (mirror)
+        mirror_free(mirror);
     return faults > 0;
 }

@@ -71,7 +71,8 @@ static bool comes(struct run *run, int64_t one_in)
 
 static void befall(struct run *run, enum run_event event, const struct blob *key)
 {
-    static const char *const names[] = {"is saved", "falls back", "is emptied", "loses a key"};
+    static const char *const names[] = {"is saved", "falls back", "is emptied", "loses a key",
+                                        "is looked at"};
     run_trace(run, "Redis %s %s", names[event], key ? key->bytes : "");
     if (run->options->mirror)
         run->options->mirror->befell(run->options->mirror->ctx, &run->server, event, key);
@@ -294,6 +295,7 @@ bool run_seed(struct world *world, const struct run_options *options, struct run
             counts->ghosts++;
     }
     finish(&run);
+    befall(&run, RUN_END, NULL);
     for (size_t i = 0; i < RUN_INSTANCES; i++)
         instance_kill(&run, i);
     network_free(run.network);

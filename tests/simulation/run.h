@@ -25,7 +25,7 @@ struct run_options {
     const struct run_mirror *mirror;
 };
 
-enum run_event { RUN_SAVE, RUN_FALL, RUN_EMPTY, RUN_DELETE };
+enum run_event { RUN_SAVE, RUN_FALL, RUN_EMPTY, RUN_DELETE, RUN_END };
 struct run_mirror {
     void (*executed)(void *ctx, struct server *server, const struct command *command,
                      const struct kpid_reply *reply);
