@@ -49,6 +49,7 @@ static void agreed(struct slot_owner *slot)
 {
     struct daemon *d = slot->daemon;
 
+    kpid_watermark_restored(&d->sources[slot->source].watermark, slot->shard);
     if (slot->lost || slot->anew) {
         d->n.rebuilds++;
         kpid_watermark_init(&d->sources[slot->source].watermark);

@@ -6,6 +6,14 @@ void kpid_watermark_init(struct kpid_watermark *watermark)
                                           .highest_ms = KPID_NEVER };
 }
 
+void kpid_watermark_restored(struct kpid_watermark *watermark, const struct kpid_shard *shard)
+{
+    bool idle;
+
+    if (kpid_shard_watermark(shard, NULL, &idle) < watermark->released_ms)
+        kpid_watermark_init(watermark);
+}
+
 void kpid_watermark_read(struct kpid_watermark *watermark, int64_t highest_ms, int64_t mono_ms)
 {
     if (highest_ms <= watermark->highest_ms)

@@ -82,6 +82,7 @@ static void on_loaded(void *ctx, enum kpid_store_status status, const void *meta
         part->shard = kpid_shard_new(world_model(run->world), 0, part->partition);
         part->whole = true;
     }
+    kpid_watermark_restored(&part->instance->watermark, part->shard);
     part->cut_done = kpid_shard_cuts(part->shard);
     part->state = PART_ACTIVE;
     check_shard(run, part->partition, part->shard, "loaded");
@@ -123,17 +124,31 @@ void part_revoke(struct part *part)
 
 /* ---- commit ---- */
 
+/* How far the shards of this instance have got together. */
+static int64_t released(struct instance *instance)
+{
+    const struct kpid_model *model = world_model(instance->run->world);
+    struct kpid_shard *shards[WORLD_PARTITIONS];
+    struct kpid_watermark_view view = {.shards = shards};
+    for (size_t p = 0; p < WORLD_PARTITIONS; p++)
+        if (instance->parts[p].state == PART_ACTIVE)
+            shards[view.n_shards++] = instance->parts[p].shard;
+    view.n_partitions = view.n_shards;
+    kpid_watermark_move(&instance->watermark, &model->sources[0], &view, true);
+    return instance->watermark.released_ms;
+}
+
 static void advance(struct part *part)
 {
     const struct kpid_model *model = world_model(part->instance->run->world);
-    int64_t progress[32], until = part->watermark_ms;
+    int64_t progress[32], until = part->released_ms;
     if (until == KPID_NEVER)
         return;
-    until -= 10 * MINUTE;
+    until -= model->sources[0].allowed_lateness_ms;
     for (size_t m = 0; m < model->plans[0].n_measures; m++)
         progress[m] = until - until % MINUTE;
     kpid_shard_touched_clear(part->shard);
-    kpid_shard_advance(part->shard, progress, part->watermark_ms);
+    kpid_shard_advance(part->shard, progress, part->released_ms);
 }
 
 static void on_committed(void *ctx, enum kpid_store_status status)
@@ -182,7 +197,6 @@ static bool commit(struct part *part)
 {
     struct run *run = part->instance->run;
     struct kpid_commit commit;
-    bool idle;
     if (part->committing)
         return false;
     if (part->held || (!part->whole && !kpid_shard_dirty(part->shard))) {
@@ -190,10 +204,11 @@ static bool commit(struct part *part)
             return false;
         part->cut_sent = part->held ? part->cut_sent : part->cut_done;
         part->committing = true;
+        part->released_ms = part->held ? part->released_ms : released(part->instance);
         kpid_store_commit(part->store, NULL, on_committed, part);
         return true;
     }
-    part->watermark_ms = kpid_shard_watermark(part->shard, NULL, &idle);
+    part->released_ms = released(part->instance);
     kpid_shard_cut(part->shard, part->whole || random_chance(&run->random, 1, 40), &commit);
     part->whole = false;
     part->cut_sent = kpid_shard_cuts(part->shard);
@@ -252,6 +267,7 @@ void instance_start(struct run *run, size_t i)
     struct instance *instance = &run->instances[i];
     *instance = (struct instance){.run = run, .link = link_new(run->network)};
     link_open(instance->link);
+    kpid_watermark_init(&instance->watermark);
     for (int32_t p = 0; p < WORLD_PARTITIONS; p++) {
         instance->parts[p] = (struct part){.instance = instance, .partition = p};
         if (run->assigned[p] == i)

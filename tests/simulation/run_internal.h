@@ -5,6 +5,7 @@
 #include "run.h"
 
 #include "kpid/store.h"
+#include "kpid/watermark.h"
 
 #define RUN_KEY_FORMAT "kpi:s:{c:g:shop:%d}:%s" /* partition, suffix */
 
@@ -17,15 +18,16 @@ struct part {
     enum part_state state;
     struct kpid_store *store;
     struct kpid_shard *shard;
-    bool committing, held, whole, leaving, disturbed;
+    bool committing, held, whole, leaving;
     uint64_t cut_sent, cut_done;
-    int64_t watermark_ms; /* of the cut that is under way */
+    int64_t released_ms; /* as of the cut that is under way */
 };
 
 struct instance {
     struct run *run;
     struct kpid_redis *link;
     struct part parts[WORLD_PARTITIONS];
+    struct kpid_watermark watermark;
     size_t stopped; /* steps for which it does not get to run */
 };
 
