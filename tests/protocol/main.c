@@ -62,7 +62,7 @@ static int search_shard(bool small)
 static int search_publisher(bool small)
 {
     static const struct publisher_model models[] = {{.nonces = 2, .lates = 1, .losses = 1},
-                                                    {.nonces = 3, .losses = 1}};
+                                                    {.nonces = 3, .losses = 1, .ready = true}};
     static const char *const names[] = {"publisher", "three publishers"};
     int faults = 0;
     for (size_t i = small; i < 2; i++) {

@@ -412,13 +412,13 @@ static void fall(const struct turn *from)
     }
 }
 
-static void first(const void *model, void *state)
+static void first(const void *ctx, void *state)
 {
+    const struct publisher_model *model = ctx;
     struct publisher_state *start = state;
-    (void)model;
     memset(start, 0, sizeof(*start));
-    for (unsigned shard = 0; shard < N_SHARDS; shard++)
-        start->memory[shard] = (uint8_t)(n_events[shard] - 1); /* nothing is told before that */
+    for (unsigned shard = 0; shard < N_SHARDS; shard++) /* nothing is told before that */
+        start->memory[shard] = (uint8_t)(n_events[shard] - !model->ready);
 }
 
 static void next(const void *model, const void *state, struct search *search)

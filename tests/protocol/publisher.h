@@ -96,6 +96,7 @@ extern const char *const publisher_guards[N_PUBLISHER_GUARDS];
 
 struct publisher_model {
     uint8_t nonces, lates, losses;
+    bool ready; /* everything was read, and nothing committed, when it begins */
     bool without[N_PUBLISHER_GUARDS];
 };
 

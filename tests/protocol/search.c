@@ -167,8 +167,8 @@ struct search_result search_run(const struct search_model *model, size_t limit, 
     return result;
 }
 
-bool search_walk(const struct search_model *model, uint64_t seed, size_t length, search_visit *each,
-                 void *ctx)
+bool search_walk(const struct search_model *model, uint64_t seed, size_t length, search_rare *rare,
+                 search_visit *each, void *ctx)
 {
     struct random random = {seed};
     char *before = kpid_zalloc(1, model->state_size), *after = kpid_zalloc(1, model->state_size);
@@ -179,7 +179,11 @@ bool search_walk(const struct search_model *model, uint64_t seed, size_t length,
         size_t n = pick(model, before, SIZE_MAX, step, after);
         if (n == 0)
             break;
-        pick(model, before, (size_t)random_below(&random, (int64_t)n), step, after);
+        for (size_t tries = 0; tries < 100; tries++) {
+            pick(model, before, (size_t)random_below(&random, (int64_t)n), step, after);
+            if (random_below(&random, 1 + (int64_t)rare(step)) == 0)
+                break;
+        }
         good = each(ctx, step, before, after);
         memcpy(before, after, model->state_size);
     }

@@ -34,9 +34,11 @@ struct search_result {
 /* Goes through all states, at most `limit`. A broken invariant ends it; the way there is told, if `trace`. */
 struct search_result search_run(const struct search_model *model, size_t limit, bool trace);
 
-/* A random way of at most `length` steps: calls `each` for every one, until it returns false. */
+/* A random way of at most `length` steps: calls `each` for every one, until it returns false. What `rare`
+ * says of a step is how many times out of so many it is passed over when it is drawn. */
 typedef bool search_visit(void *ctx, const void *step, const void *before, const void *after);
-bool search_walk(const struct search_model *model, uint64_t seed, size_t length, search_visit *each,
-                 void *ctx);
+typedef unsigned search_rare(const void *step);
+bool search_walk(const struct search_model *model, uint64_t seed, size_t length, search_rare *rare,
+                 search_visit *each, void *ctx);
 
 #endif

@@ -22,8 +22,10 @@
 #define N_EVENTS 3
 #define N_CELLS  2
 #define N_OWNERS 2
-#define N_NAMES  10
-#define N_LATE   2
+#ifndef N_NAMES /* the replay has room for more */
+#define N_NAMES 10
+#define N_LATE  2
+#endif
 
 /* ---- Redis ---- */
 
