@@ -11,7 +11,12 @@
 
 #define LIMIT 20000000
 
-static bool tell_result(const char *name, const struct search_result *result)
+struct tally {
+    size_t states, scopes, needed;
+    int faults;
+};
+
+static void tell_result(const char *name, const struct search_result *result, struct tally *tally)
 {
     printf("%-24s %8zu states, %9zu steps, at most %zu in a row: %s\n", name, result->states, result->steps,
            result->depth,
@@ -19,19 +24,22 @@ static bool tell_result(const char *name, const struct search_result *result)
            : result->full ? "not all of them"
                           : "holds");
     fflush(stdout);
-    return !result->broken && !result->full;
+    tally->states += result->states;
+    tally->scopes++;
+    tally->faults += result->broken || result->full;
 }
 
-static bool search_scope(const struct shard_scope *scope)
+static void search_scope(const struct shard_scope *scope, struct tally *tally)
 {
     struct shard_model model = {.scope = *scope};
     struct search_model search = shard_search(&model);
     struct search_result result = search_run(&search, LIMIT, true);
-    return tell_result(scope->name, &result);
+    tell_result(scope->name, &result, tally);
 }
 
 /* Without a guard something must break. */
-static bool search_without(const struct search_model *search, const char *guard, const char *scope)
+static void search_without(const struct search_model *search, const char *guard, const char *scope,
+                           struct tally *tally)
 {
     printf("\nWithout: %s\n", guard);
     struct search_result result = search_run(search, LIMIT, true);
@@ -41,50 +49,50 @@ static bool search_without(const struct search_model *search, const char *guard,
     else
         printf("    nothing breaks in %zu states\n", result.states);
     fflush(stdout);
-    return result.broken != NULL;
+    tally->needed += result.broken != NULL;
+    tally->faults += !result.broken;
 }
 
-static int search_shard(bool small)
+static void search_shard(bool small, struct tally *tally)
 {
-    int faults = 0;
     for (size_t i = 0; i < N_SCOPES; i++)
         if (!small || shard_scopes[i].small)
-            faults += !search_scope(&shard_scopes[i]);
+            search_scope(&shard_scopes[i], tally);
     for (enum shard_guard guard = 0; guard < N_GUARDS; guard++) {
         struct shard_model model = {.scope = shard_scopes[shard_guards[guard].scope]};
         struct search_model search = shard_search(&model);
         model.without[guard] = true;
-        faults += !search_without(&search, shard_guards[guard].text, model.scope.name);
+        search_without(&search, shard_guards[guard].text, model.scope.name, tally);
     }
-    return faults;
 }
 
-static int search_publisher(bool small)
+static void search_publisher(bool small, struct tally *tally)
 {
     static const struct publisher_model models[] = {{.nonces = 2, .lates = 1, .losses = 1},
                                                     {.nonces = 3, .losses = 1, .ready = true}};
     static const char *const names[] = {"publisher", "three publishers"};
-    int faults = 0;
     for (size_t i = small; i < 2; i++) {
         struct search_model search = publisher_search(&models[i]);
         struct search_result result = search_run(&search, LIMIT, true);
-        faults += !tell_result(names[i], &result);
+        tell_result(names[i], &result, tally);
     }
     for (enum publisher_guard guard = 0; guard < N_PUBLISHER_GUARDS; guard++) {
         size_t i = guard == PUBLISHER_GUARD_TIME;
         struct publisher_model model = models[i];
         struct search_model search = publisher_search(&model);
         model.without[guard] = true;
-        faults += !search_without(&search, publisher_guards[guard], names[i]);
+        search_without(&search, publisher_guards[guard], names[i], tally);
     }
-    return faults;
 }
 
 int main(int argc, char **argv)
 {
     bool small = argc > 1 && strcmp(argv[1], "--small") == 0;
-    bool publisher = argc > 1 && strcmp(argv[1], "publisher") == 0;
-    int faults = publisher ? 0 : search_shard(small);
-    faults += search_publisher(small);
-    return faults > 0;
+    struct tally tally = {0};
+    search_shard(small, &tally);
+    search_publisher(small, &tally);
+    printf(
+        "\n%zu states in %zu scopes, searched in full; %zu guards, without each of which something breaks\n",
+        tally.states, tally.scopes, tally.needed);
+    return tally.faults > 0;
 }
