@@ -192,6 +192,7 @@ struct daemon {
     struct source_state *sources;
     bool publisher_ready, publisher_busy, consumer_opened;
     bool publisher_doubt, tell_again;
+    uint64_t redis_losses; /* kpid_redis_losses when all was last told */
     int64_t publisher_retry_ms;
 
     enum round_state round;

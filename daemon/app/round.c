@@ -109,16 +109,22 @@ static void load_done(void *ctx, enum kpid_publish_status status)
         d->publisher_retry_ms = kpid_now_mono() + 500;
         return;
     }
+    /* {alert} alone does not tell: in a cluster others may have lost something, and its header may have been the last
+     * that a replica heard of. */
+    bool replaced = kpid_redis_losses(d->redis) != d->redis_losses;
+    d->redis_losses = kpid_redis_losses(d->redis);
     d->publisher_ready = true;
     kpid_company_owner(d);
     if (d->former && kpid_publisher_undisturbed(d->publisher)) {
         kpid_evaluator_free(d->evaluator);
         d->evaluator = d->former;
         d->former = NULL;
-        if (!kpid_publisher_lost(d->publisher) || d->tell_again)
+        if ((!kpid_publisher_lost(d->publisher) && !replaced) || d->tell_again)
             return;
         d->tell_again = true; /* d->loading stays until then: what Redis still has */
-        kpid_log(d, KPID_LOG_WARNING, "publishing: Redis lost what was told; all that is known is told again");
+        kpid_log(d, KPID_LOG_WARNING, "publishing: %s; all that is known is told again",
+                 kpid_publisher_lost(d->publisher) ? "Redis lost what was told"
+                                                   : "Redis was restarted or replaced and may have lost what was told");
         return;
     }
     kpid_evaluator_free(d->former);

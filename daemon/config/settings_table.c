@@ -55,7 +55,7 @@ static const struct kpid_setting table[] = {
      "passed to librdkafka as they are; ${NAME} is filled in from the environment"},
 
     {"redis", "url", KPID_SETTING_ENV, IN_SETTINGS(redis.url), "redis://127.0.0.1:6379", 0, 0, NULL,
-     "redis://[user:password@]host:port[/db] or unix:/path"},
+     "one server, a master by Sentinel, or a cluster; see REDIS"},
     {"redis", "prefix", KPID_SETTING_TEXT, IN_SETTINGS(redis.prefix), "kpi", 0, 0, NULL,
      "first part of every key"},
     {"redis", "allow_eviction", KPID_SETTING_BOOL, IN_SETTINGS(redis.allow_eviction), "false", 0, 0, NULL,

@@ -17,6 +17,7 @@ int64_t kpid_redis_now_ms(void)
 static void redis_free(struct kpid_redis *redis)
 {
     kpid_sentinel_free(redis->sentinel);
+    kpid_cluster_free(redis->cluster);
     kpid_redis_url_release(&redis->url);
     free(redis->pending.calls);
     free(redis->failed.calls);
@@ -64,6 +65,8 @@ struct kpid_redis *kpid_redis_open_at(struct event_base *base, struct kpid_redis
     assert(redis->reconnect_timer && redis->timeout_timer && redis->failed_timer);
     if (url.topology == KPID_REDIS_SENTINEL)
         redis->sentinel = kpid_sentinel_open(redis);
+    else if (url.topology == KPID_REDIS_CLUSTER)
+        redis->cluster = kpid_cluster_open(redis);
     else
         kpid_redis_connect_later(redis, 0);
     return redis;
@@ -90,17 +93,17 @@ struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_re
     struct kpid_redis_url url;
     if (!kpid_redis_url_parse(options->url, &url, error))
         return NULL;
-    if (url.topology == KPID_REDIS_CLUSTER) {
-        kpid_buf_add_str(error, "a Redis Cluster is not supported");
-        kpid_redis_url_release(&url);
-        return NULL;
-    }
     return kpid_redis_open_at(base, url, false, options, events, ctx);
 }
 
 bool kpid_redis_up(const struct kpid_redis *redis)
 {
     return redis->up;
+}
+
+uint64_t kpid_redis_losses(const struct kpid_redis *redis)
+{
+    return redis->losses;
 }
 
 const char *kpid_redis_warning(const struct kpid_redis *redis)
@@ -110,11 +113,13 @@ const char *kpid_redis_warning(const struct kpid_redis *redis)
 
 size_t kpid_redis_pending(const struct kpid_redis *redis)
 {
-    return redis->pending.n + redis->failed.n;
+    return redis->pending.n + redis->failed.n + (redis->cluster ? kpid_cluster_pending(redis->cluster) : 0);
 }
 
 size_t kpid_redis_pending_bytes(const struct kpid_redis *redis)
 {
+    if (redis->cluster)
+        return kpid_cluster_pending_bytes(redis->cluster);
     if (!redis->ac || !redis->ac->c.obuf)
         return 0;
 #if HIREDIS_MAJOR >= 1
@@ -223,6 +228,8 @@ void kpid_redis_close(struct kpid_redis *redis)
     redis->up = false;
     if (redis->sentinel)
         kpid_sentinel_close(redis->sentinel);
+    if (redis->cluster)
+        kpid_cluster_close(redis->cluster);
     redisAsyncContext *ac = redis->ac;
     redis->ac = NULL;
     if (ac) {

@@ -53,6 +53,10 @@ void kpid_redis_tell_down(struct kpid_redis *redis, bool was_up)
 
 void kpid_redis_tell_up(struct kpid_redis *redis)
 {
+    redis->losses +=
+        redis->replid[0] && redis->replid_found[0] && strcmp(redis->replid, redis->replid_found) != 0;
+    if (redis->replid_found[0])
+        memcpy(redis->replid, redis->replid_found, sizeof(redis->replid));
     redis->up = true;
     redis->backoff_ms = KPID_REDIS_BACKOFF_MIN_MS;
     kpid_buf_clear(&redis->told);

@@ -1,13 +1,14 @@
 /*
  * What is said at each connect, in one go: AUTH, SELECT, PING (which tells LOADING and NOAUTH), INFO
- * replication, INFO memory. A replica is refused to who writes, and so is a maxmemory-policy that may evict keys
- * without a TTL, which is what shards and alerts are. Where INFO is not permitted, or says nothing of the policy,
- * CONFIG GET is asked; where that is not permitted either, the connection is accepted with a warning. A connection on
- * which only others are asked about (a Sentinel, a cluster's map) ends with PING.
+ * replication, INFO memory. A replica is refused to who writes, and so is a maxmemory-policy that may evict
+ * keys without a TTL, which is what shards and alerts are. Where INFO is not permitted, or says nothing of
+ * the policy, CONFIG GET is asked; where that is not permitted either, the connection is accepted with a
+ * warning. A connection on which only others are asked about (a Sentinel, a cluster's map) ends with PING.
  */
 #include "redis_internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Returns redis, or NULL when the answer comes from a connection that is gone. */
@@ -59,8 +60,12 @@ static const char *find_info(const struct kpid_reply *reply, const char *name, s
 static void on_replication(void *ctx, const struct kpid_reply *reply)
 {
     struct kpid_redis *redis = greeted(ctx, reply);
-    size_t len;
+    size_t len, replid_len = 0;
     const char *role = redis ? find_info(reply, "role", &len) : NULL;
+    const char *replid = redis ? find_info(reply, "master_replid", &replid_len) : NULL;
+    if (redis)
+        snprintf(redis->replid_found, sizeof(redis->replid_found), "%.*s", replid ? (int)replid_len : 0,
+                 replid ? replid : "");
     if (role && !redis->only_reads && len == 5 && memcmp(role, "slave", 5) == 0)
         kpid_redis_lose(redis, "this Redis is a read-only replica", true);
 }

@@ -70,6 +70,9 @@ struct kpid_redis {
     struct kpid_buf told;           /* the reason that events.down was last called with */
     struct kpid_buf warning;
 
+    char replid[41], replid_found[41]; /* of the data, when it was last up, and as the server says now; "": unknown */
+    uint64_t losses;
+
     int64_t heard_ms; /* when bytes last moved */
     int64_t backoff_ms;
     struct event *reconnect_timer, *timeout_timer, *failed_timer;
@@ -131,6 +134,19 @@ void kpid_sentinel_close(struct kpid_sentinel *sentinel);
 void kpid_sentinel_free(struct kpid_sentinel *sentinel); /* closed before */
 /* Sets host and port of redis->url. false: nobody knows; why gets a text. */
 bool kpid_sentinel_find(struct kpid_sentinel *sentinel, struct kpid_buf *why);
+
+/* cluster.c */
+struct kpid_cluster *kpid_cluster_open(struct kpid_redis *redis);
+void kpid_cluster_close(struct kpid_cluster *cluster);
+void kpid_cluster_free(struct kpid_cluster *cluster); /* closed before */
+
+/* cluster_call.c: as the functions of kpid/redis.h, of a cluster that is up */
+void kpid_cluster_send(struct kpid_cluster *cluster, const struct kpid_bulk *bulks, size_t n, kpid_redis_done *done,
+                       void *ctx);
+void kpid_cluster_eval(struct kpid_cluster *cluster, struct kpid_script *script, const struct kpid_bulk *keys,
+                       size_t n_keys, const struct kpid_bulk *args, size_t n_args, kpid_redis_done *done, void *ctx);
+size_t kpid_cluster_pending(const struct kpid_cluster *cluster);
+size_t kpid_cluster_pending_bytes(const struct kpid_cluster *cluster);
 
 /* redis_libevent.c */
 bool kpid_redis_attach(redisAsyncContext *ac, struct event_base *base);

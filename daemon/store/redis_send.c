@@ -84,6 +84,10 @@ void kpid_redis_send(struct kpid_redis *redis, const struct kpid_bulk *bulks, si
         kpid_redis_fail_later(redis, call);
         return;
     }
+    if (redis->cluster) {
+        kpid_cluster_send(redis->cluster, bulks, n, done, ctx);
+        return;
+    }
     kpid_buf_clear(&redis->scratch);
     kpid_resp_add_count(&redis->scratch, n);
     kpid_resp_add_bulks(&redis->scratch, bulks, n);
@@ -98,6 +102,10 @@ void kpid_redis_eval(struct kpid_redis *redis, struct kpid_script *script, const
     struct kpid_redis_call call = {.done = done, .ctx = ctx};
     if (!redis->up) {
         kpid_redis_fail_later(redis, call);
+        return;
+    }
+    if (redis->cluster) {
+        kpid_cluster_eval(redis->cluster, script, keys, n_keys, args, n_args, done, ctx);
         return;
     }
     call.retry = kpid_redis_encode_script(script, keys, n_keys, args, n_args);

@@ -62,6 +62,9 @@ struct kpid_redis *kpid_redis_open(struct event_base *base, const struct kpid_re
                                    struct kpid_buf *error) KPID_MUST_CHECK;
 void kpid_redis_close(struct kpid_redis *redis); /* outstanding commands are answered with KPID_REPLY_DOWN first */
 bool kpid_redis_up(const struct kpid_redis *redis);
+/* How often since it was first up a master may have lost what it had acknowledged: it was restarted, or another one took
+ * its place. It changes before `up` is called, and is never higher for a connection that was only lost. */
+uint64_t kpid_redis_losses(const struct kpid_redis *redis);
 const char *kpid_redis_warning(const struct kpid_redis *redis);  /* "" or what was found at the last connect; borrowed */
 size_t kpid_redis_pending(const struct kpid_redis *redis);       /* commands not yet answered */
 size_t kpid_redis_pending_bytes(const struct kpid_redis *redis); /* bytes not yet handed to the kernel */

@@ -1,9 +1,12 @@
 """Redis in more than one process, beside harness.Redis: a master with a replica under Sentinel, and a cluster. All on
 free ports of 127.0.0.1, all ended with the test."""
 
+import logging
 from urllib.parse import quote
 
 import harness
+
+logging.getLogger("redis.cluster").setLevel(logging.CRITICAL)  # it shows each redirection
 
 
 class _Sentinel(harness.Redis):
@@ -112,6 +115,165 @@ class Sentinel:
         for one in [*self.sentinels, self.master, self.replica]:
             if one:
                 one.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+SLOTS = 16384
+
+
+class _Node(harness.Redis):
+    """One node of a cluster."""
+
+    def __init__(self, password=None):
+        self.bus = harness.free_port()
+        super().__init__("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", str(self.bus),
+                         "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+                         "--cluster-replica-validity-factor", "0", password=password)
+
+    @property
+    def id(self):
+        return self.client.execute_command("CLUSTER MYID")
+
+    def ask(self, *words):
+        return self.client.execute_command(*words)
+
+
+class Cluster:
+    """Three masters, and a replica of each with replicas=True; `url` is how kpid finds them. Passwords are one for all.
+    What tests read, they read with `client`, which follows redirections."""
+
+    def __init__(self, masters=3, replicas=False, password=None):
+        self.password = password
+        self.nodes = []
+        self.client = None
+        try:
+            self.nodes = [_Node(password) for _ in range(masters * 2 if replicas else masters)]
+            self.masters, rest = self.nodes[:masters], self.nodes[masters:]
+            for number, node in enumerate(self.masters):
+                node.ask("CLUSTER ADDSLOTSRANGE", SLOTS * number // masters, SLOTS * (number + 1) // masters - 1)
+            for number, node in enumerate(self.nodes):
+                node.ask("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            for node in self.nodes[1:]:
+                node.ask("CLUSTER MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus)
+            harness.wait_for(lambda: all(self._sees_all(node) for node in self.nodes), 20, "nodes that know each other")
+            for master, replica in zip(self.masters, rest):
+                replica.ask("CLUSTER REPLICATE", master.id)
+            harness.wait_for(lambda: all(self._in_step(node) for node in rest), 20, "replicas in step")
+            harness.wait_for(lambda: all(self._is_ok(node) for node in self.nodes), 20, "a cluster that is ok")
+            self.client = harness.redis_client.RedisCluster(
+                host="127.0.0.1", port=self.nodes[0].port, password=password, decode_responses=True
+            )
+        except Exception:
+            self.close()
+            raise
+
+    @property
+    def url(self):
+        login = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis+cluster://{login}" + ",".join(node.address for node in self.nodes[:2])
+
+    def _sees_all(self, node):
+        return node.ask("CLUSTER INFO")["cluster_known_nodes"] == str(len(self.nodes))
+
+    @staticmethod
+    def _in_step(node):
+        info = node.client.info("replication")
+        return info["role"] == "slave" and info["master_link_status"] == "up"
+
+    def _is_ok(self, node):
+        ranges = node.ask("CLUSTER SLOTS")
+        members = len(self.nodes) // len(self.masters)
+        return (node.ask("CLUSTER INFO")["cluster_state"] == "ok" and len(ranges) == len(self.masters)
+                and all(len(one) == 2 + members for one in ranges))
+
+    def alive(self):
+        return [node for node in self.nodes if node.process.poll() is None]
+
+    def slot(self, key):
+        return int(self.alive()[0].ask("CLUSTER KEYSLOT", key))
+
+    def owner(self, slot):
+        """The node that says of itself that it has the slot."""
+        for node in self.alive():
+            for first, last, master, *_ in node.ask("CLUSTER SLOTS"):
+                if first <= slot <= last and master[1] == node.port:
+                    return node
+        raise AssertionError(f"nobody has slot {slot}")
+
+    def move(self, slot, to, between=lambda: None):
+        """Moves a slot under way to another master, as resharding does. `between` is called when half of its keys have
+        gone."""
+        source = self.owner(slot)
+        to.ask("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
+        source.ask("CLUSTER SETSLOT", slot, "MIGRATING", to.id)
+        keys = source.ask("CLUSTER GETKEYSINSLOT", slot, 100000)
+        self._migrate(source, to, keys[: (len(keys) + 1) // 2])
+        between()
+        while keys := source.ask("CLUSTER GETKEYSINSLOT", slot, 1000):
+            self._migrate(source, to, keys)
+        for node in (to, source, *(one for one in self.alive() if one not in (to, source))):
+            if node.client.role()[0] == "master":
+                node.ask("CLUSTER SETSLOT", slot, "NODE", to.id)
+
+    def replica_of(self, master):
+        """The replica of a master that is in step with it."""
+        for node in self.alive():
+            info = node.client.info("replication")
+            if info["role"] == "slave" and info["master_port"] == master.port:
+                return node
+        raise AssertionError(f"no replica of {master.port}")
+
+    def hold(self, master):
+        """From now on its replica hears of nothing that is written. Returns the replica."""
+        replica = self.replica_of(master)
+        replica.client.config_set("masterauth", "held")
+        master.client.client_kill_filter(_type="slave", skipme=True)
+        harness.wait_for(lambda: master.client.info("replication")["connected_slaves"] == 0, 10, "no replica")
+        return replica
+
+    def fail_over(self, master, replica, kill=True):
+        """Ends a master (kill=False: it hangs), and waits until its replica has taken its slots over."""
+        if kill:
+            master.kill()
+        else:
+            master.pause()
+        harness.wait_for(lambda: replica.client.role()[0] == "master", 30, "a replica that is promoted")
+        replica.client.config_set("masterauth", self.password or "")
+        rest = [node for node in self.alive() if node is not master]
+        harness.wait_for(lambda: all(node.ask("CLUSTER INFO")["cluster_state"] == "ok" for node in rest), 30, "an ok cluster")
+
+    def bring_back(self, node):
+        """Starts a former master again; it becomes a replica. Waits until it is in step."""
+        if node.process.poll() is None:
+            node.resume()
+        else:
+            node.start()
+        harness.wait_for(lambda: self._in_step(node), 40, "the former master as a replica in step")
+
+    def error_counts(self):
+        """How often the nodes that are alive have answered with which error."""
+        counts = {}
+        for node in self.alive():
+            for name, text in node.client.info("errorstats").items():
+                code = name.removeprefix("errorstat_")
+                counts[code] = counts.get(code, 0) + int(str(text).removeprefix("count="))
+        return counts
+
+    def _migrate(self, source, to, keys):
+        login = ("AUTH", self.password) if self.password else ()
+        if keys:
+            source.ask("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, *login, "KEYS", *keys)
+
+    def close(self):
+        if self.client:
+            self.client.close()
+        for node in self.nodes:
+            node.close()
 
     def __enter__(self):
         return self

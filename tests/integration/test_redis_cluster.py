@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""kpid and kpictl on a Redis Cluster: slots of shards are moved back and forth under load, and masters fail; figures
+equal the recount."""
+# alone: failovers are a matter of seconds
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import harness
+import harness_redis
+import recount
+
+PARTITIONS = 6
+
+
+class _ReadOnly:
+    """A replica that answers reads of its own data, on a connection of its own."""
+
+    def __init__(self, node):
+        self.client = harness.redis_client.Redis(port=node.port, decode_responses=True, single_connection_client=True)
+        self.client.execute_command("READONLY")
+
+
+class OnACluster(harness.TestCase):
+    def begin(self, **options):
+        self.kafka = self.enterContext(harness.Kafka())
+        self.redis = self.enterContext(harness_redis.Cluster(**options))
+        self.name = self.kafka.unique("cluster")
+        topic = self.kafka.topic("shop", partitions=PARTITIONS)
+        config = recount.CONFIG.format(brokers=self.kafka.brokers, name=self.name, topic=topic, url=self.redis.url)
+        self.orders = recount.Orders(self.kafka, topic, PARTITIONS)
+        return self.enterContext(harness.Kpid(config))
+
+    def headers(self):
+        """All headers of shards, wherever they are."""
+        found = []
+        for node in self.redis.alive():
+            if node.client.role()[0] == "master":
+                found += node.client.scan_iter(f"{self.name}:s:*:h", count=10000)
+        return sorted(set(found))
+
+    def wait_headers(self):
+        harness.wait_for(lambda: len(self.headers()) == PARTITIONS, 20, "headers")
+        return self.headers()
+
+    def wait_equal(self):
+        n = recount.wait_equal(lambda: self.redis.client, self.name, self.orders)
+        print(f"{self.orders.sent} orders, {n} figures equal the recount", flush=True)
+
+    def move(self, key, to, between=lambda: None):
+        self.redis.move(self.redis.slot(key), to, between)
+
+    def other(self, key):
+        owner = self.redis.owner(self.redis.slot(key))
+        return next(node for node in self.redis.masters if node is not owner)
+
+    def test_slots_moved_back_and_forth_under_load(self):
+        kpid = self.begin(password="p@ss")
+        with self.orders:
+            shard = self.wait_headers()[0]
+            self.orders.wait_sent(400)
+            for key in (shard, f"{{alert}}", "{orders:1m}", "{orders:all}"):
+                slot = self.redis.slot(key)
+                home, away = self.redis.owner(slot), self.other(key)
+                for to in (away, home, away):
+                    self.redis.move(slot, to, lambda: self.orders.wait_sent(200))
+            # Several at a time, and longer than Redis' timeout: nothing is given up.
+            for key in self.wait_headers():
+                self.move(key, self.other(key), lambda: self.orders.wait_sent(100))
+            self.move(shard, self.other(shard), lambda: self.orders.wait_sent(1500))
+            self.orders.wait_sent(200)
+        self.wait_equal()
+        counts = self.redis.error_counts()
+        print(f"answers: {counts}", flush=True)
+        for name in ("MOVED", "ASK", "TRYAGAIN"):
+            self.assertGreater(counts.get(name, 0), 0)
+        kpid.stop()
+        kpid.start()
+        self.orders.send(200)
+        self.wait_equal()
+        kpid.stop()
+
+    def seqs(self, node):
+        """Of the headers that a node has, shards' and alerts'."""
+        keys = [key for key in node.client.scan_iter(f"{self.name}:*:h", count=10000)]
+        if node.client.role()[0] == "slave":
+            node = _ReadOnly(node)
+        return {key: int(node.client.hget(key, "seq")) for key in keys}
+
+    def test_each_master_killed_with_its_last_seconds_lost(self):
+        kpid = self.begin(replicas=True)
+        with self.orders:
+            self.wait_headers()
+            self.orders.wait_sent(400)
+            for master in list(self.redis.masters):
+                replica = self.redis.hold(master)
+                held = self.seqs(replica)
+                self.assertTrue(held, "no header on this master")
+                self.orders.wait_sent(300)
+                harness.wait_for(lambda: all(seq > held[key] + 1 for key, seq in self.seqs(master).items() if ":s:" in key), 20,
+                                 "commits on the master alone")
+                newest = self.seqs(master)
+                back = {key: newest[key] - held[key] for key in newest if newest[key] > held[key]}
+                print(f"going back: {back}", flush=True)
+                self.assertTrue(back)
+                self.redis.fail_over(master, replica)
+                self.orders.wait_sent(300)
+        self.wait_equal()
+        self.assertIn("lost what was committed", kpid.log_text())
+        kpid.stop()
+
+    def test_kpictl(self):
+        kpid = self.begin(password="p@ss")
+        self.orders.send(1200)
+        self.wait_headers()
+        self.wait_equal()
+        shown = harness.kpictl("show", "-c", kpid.config, "orders").stdout
+        self.assertIn(str(self.orders.sent), shown.replace(",", ""))
+        ledger = harness.kpictl("ledger", "-c", kpid.config, "--json").stdout
+        self.assertIn(str(self.orders.sent), ledger)
+        kpid.stop()
+
+
+if __name__ == "__main__":
+    harness.main()
