@@ -51,11 +51,14 @@ class Faults(harness.TestCase):
         self.topic = self.kafka.topic("shop", partitions=1)
         self.port = harness.free_port()
 
-    def start(self, *redis_args, credentials=""):
+    def start(self, *redis_args, credentials="", delay_s=None):
         self.redis = self.enterContext(harness.Redis(*redis_args))
+        address = self.redis.address
+        if delay_s:
+            address = self.enterContext(harness.Delay(self.redis.port, delay_s)).address
         kpid = self.enterContext(harness.Kpid(CONFIG.format(
             brokers=self.kafka.brokers, topic=self.topic, name=self.name, port=self.port,
-            url=f"redis://{credentials}{self.redis.address}")))
+            url=f"redis://{credentials}{address}")))
         self.kafka.produce(orders(self.topic, range(200)))
         self.wait_total(200)
         harness.wait_for(lambda: START + 180_000 in self.starts("revenue"), 20, "the last minute")
@@ -174,6 +177,62 @@ class Faults(harness.TestCase):
         self.refuses_then_goes_on(kpid, lambda: self.redis.client.replicaof("127.0.0.1", port),
                                   lambda: self.redis.client.replicaof("no", "one"),
                                   r"<4>(shard shop/0 is not committed: .*READONLY|redis: this Redis is a read-only replica)")
+
+    def test_a_disk_that_can_not_be_written(self):
+        kpid = self.start()
+        in_the_way = os.path.join(self.redis.dir, "dump.rdb")
+
+        def refuse():
+            os.mkdir(in_the_way)
+            self.redis.client.config_set("save", "3600 1000000")
+            self.redis.client.bgsave()
+            harness.wait_for(lambda: self.redis.client.info("persistence")["rdb_last_bgsave_status"] == "err", 10, "a failure")
+
+        def allow():
+            os.rmdir(in_the_way)
+            self.redis.client.bgsave()
+        self.refuses_then_goes_on(kpid, refuse, allow, r"<4>shard shop/0 is not committed: .*MISCONF")
+
+    def test_loading_what_it_had_some_time_ago(self):
+        kpid = self.start("--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024")
+        self.redis.client.mset({f"filler:{n}": "x" * 100 for n in range(5000)})
+        self.redis.client.save()
+        seq = self.seq()
+        self.kafka.produce(orders(self.topic, range(200, 260)))
+        self.wait_total(260)
+        harness.wait_for(lambda: self.seq() > seq, 10, "a commit that will be lost")
+        self.redis.kill()
+        self.redis.start()
+        kpid.wait_log(r"<4>redis: Redis is still loading its data: LOADING")
+        kpid.wait_log("<4>shard shop/0: Redis lost what was committed; writing the whole state")
+        self.kafka.produce(orders(self.topic, range(260, 300)))
+        self.wait_total(300)
+        self.stays_in_the_group(kpid)
+        kpid.stop()
+
+    def seq(self):
+        key, = self.redis.client.scan_iter(f"{self.name}:s:*:h", count=10000)
+        return int(self.redis.client.hget(key, "seq"))
+
+    def test_slow(self):
+        kpid = self.start(delay_s=0.2)
+        for n in range(200, 300, 20):
+            self.kafka.produce(orders(self.topic, range(n, n + 20)))
+            self.wait_total(n + 20)
+        self.assertNotIn("in time", kpid.log_text())
+        kpid.stop()
+
+    def test_hanging_with_a_commit_on_its_way(self):
+        kpid = self.start()
+        for n in range(200, 260, 20):
+            self.redis.pause()
+            self.kafka.produce(orders(self.topic, range(n, n + 20)))
+            told = kpid.log_text().count("Redis has not answered in time")
+            harness.wait_for(lambda: kpid.log_text().count("Redis has not answered in time") > told, 10, "the timeout")
+            self.redis.resume()  # what was sent is executed now, on a connection that is no more
+            self.wait_total(n + 20)
+        self.stays_in_the_group(kpid)
+        kpid.stop()
 
     def test_a_password_that_is_wanted_later(self):
         kpid = self.start()
