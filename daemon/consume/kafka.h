@@ -156,6 +156,8 @@ bool kpid_topics_open(struct kpid_consumer *consumer, struct kpid_buf *error);
 void kpid_topics_close(struct kpid_consumer *consumer);
 void kpid_topics_ask(
     struct kpid_consumer *consumer); /* one metadata request of at most 100 ms, and the next timer */
+/* There are at least so many partitions: whoever leads the group may have heard of new ones before this member did. */
+void kpid_topics_grown(struct kpid_consumer *consumer, uint32_t source, int32_t partitions);
 /* To be called when numbers of partitions in consumer->sources may have changed. */
 void kpid_topics_update(struct kpid_consumer *consumer);
 struct kpid_source_topic *kpid_topics_find(struct kpid_consumer *consumer, struct kpid_slice name,

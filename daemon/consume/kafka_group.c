@@ -292,6 +292,12 @@ static void assigned(struct kpid_consumer *consumer, const rd_kafka_topic_partit
         error_say(consumer, "can't join", rd_kafka_incremental_assign(consumer->client, nothing));
     rd_kafka_topic_partition_list_destroy(nothing);
     for (int i = 0; i < list->cnt; i++) {
+        uint32_t s, t;
+        struct kpid_slice name = {list->elems[i].topic, strlen(list->elems[i].topic)};
+        if (kpid_topics_find(consumer, name, &s, &t) != NULL)
+            kpid_topics_grown(consumer, s, list->elems[i].partition + 1);
+    }
+    for (int i = 0; i < list->cnt; i++) {
         struct kpid_claim *claim = entry_claim(consumer, &list->elems[i]);
         if (claim == NULL || claim->state != KPID_CLAIM_NONE)
             continue;

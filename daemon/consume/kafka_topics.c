@@ -156,10 +156,17 @@ static void source_update(struct kpid_consumer *consumer, uint32_t s)
         consumer->changed = true; /* a shard may have waited for the partition of another topic */
         kpid_consumer_pump(consumer);
     }
-    if (missing == NULL && most->partitions != source->partitions) {
-        source->partitions = most->partitions;
-        consumer->events.partitions(consumer->ctx, s, source->partitions);
-    }
+    if (missing == NULL)
+        kpid_topics_grown(consumer, s, most->partitions);
+}
+
+void kpid_topics_grown(struct kpid_consumer *consumer, uint32_t s, int32_t partitions)
+{
+    struct kpid_consumer_source *source = &consumer->sources[s];
+    if (partitions <= source->partitions)
+        return;
+    source->partitions = partitions;
+    consumer->events.partitions(consumer->ctx, s, partitions);
 }
 
 static void subscribe(struct kpid_consumer *consumer)

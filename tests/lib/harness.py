@@ -277,6 +277,11 @@ class Kafka:
         """
         return produce(self.brokers, lines, partitioner)
 
+    def transactional(self, name):
+        """A producer with a transactional.id of this name, see Transactional. A second one fences the first, and ends
+        what that left open."""
+        return Transactional(self.brokers, name)
+
     def read(self, topic):
         """All messages of a topic, from its beginning to its present end, as kcat describes them: partition,
         offset, key, payload (text), headers (a list: name, value, name, value ...), ts."""
@@ -285,6 +290,53 @@ class Kafka:
         if done.returncode:
             raise AssertionError(done.stderr.decode(errors="replace"))
         return [json.loads(line) for line in done.stdout.decode(errors="replace").splitlines()]
+
+
+class Transactional:
+    """begin(), send(lines), then commit() or abort(); flush() makes sure that the brokers have what was sent. close(),
+    or the end of `with`, leaves an open transaction open."""
+
+    def __init__(self, brokers, name):
+        self._process = subprocess.Popen(
+            [tool("tests", "lib", "kpid-test-produce"), brokers, "--transactional", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=die_with_parent,
+        )
+
+    def _step(self, word):
+        self._process.stdin.write(word + "\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline().strip()
+        if said != "ok":
+            raise AssertionError(f"{word}: {said or 'the producer ended'}")
+
+    def begin(self):
+        self._step("begin")
+
+    def send(self, lines):
+        for line in lines:
+            self._process.stdin.write(json.dumps(line) + "\n")
+
+    def flush(self):
+        self._step("flush")
+
+    def commit(self):
+        self._step("commit")
+
+    def abort(self):
+        self._step("abort")
+
+    def close(self):
+        self._process.kill()
+        self._process.communicate()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 def produce(brokers, lines, partitioner="murmur2_random"):

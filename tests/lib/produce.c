@@ -1,12 +1,15 @@
 /* kpid-test-produce: sends events from lines of JSON to Kafka, fast, and waits until the brokers have them.
  *
- *     kpid-test-produce BROKERS [--default-partitioner NAME] < events.jsonl
+ *     kpid-test-produce BROKERS [--default-partitioner NAME | --transactional ID] < events.jsonl
  *
  * A line is {"topic": "...", "key": "...", "value": ANY} with, instead of `value`, `raw` (a string, sent as
  * the text it stands for) or `hex` (a string of hexadecimal digits: any bytes), and optionally `partition`
  * (an integer). A `value` is sent as the exact bytes that stand in the line, never written anew, and its
  * member `ts`, if that is an integer, becomes the Kafka timestamp in ms. Without `key`, or with null, the
  * message has no key.
+ *
+ * With --transactional there are also the lines begin, commit, abort and flush; each is answered by "ok" once
+ * it is done. An end of input within a transaction leaves it open.
  *
  * Prints "produced N". Exit 0: all N lines are acknowledged by all replicas; 1: something was not; 2: bad
  * use.
@@ -51,14 +54,31 @@ static void delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void
                 rd_kafka_err2str(message->err));
 }
 
-static rd_kafka_t *producer_new(const char *brokers, const char *partitioner, struct counts *counts)
+/* Takes the error. */
+static bool is_done(rd_kafka_error_t *error)
+{
+    if (!error)
+        return true;
+    fprintf(stderr, "kpid-test-produce: %s\n", rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return false;
+}
+
+static rd_kafka_t *producer_new(const char *brokers, const char *partitioner, const char *id,
+                                struct counts *counts)
 {
     const char *settings[][2] = {
-        {"bootstrap.servers", brokers},           {"partitioner", partitioner},
-        {"enable.idempotence", "true"},           {"linger.ms", "5"},
-        {"batch.num.messages", "10000"},          {"queue.buffering.max.messages", "500000"},
-        {"message.timeout.ms", "30000"},          {"topic.metadata.propagation.max.ms", "1000"},
-        {"queue.buffering.max.kbytes", "524288"}, {"log_level", "3"},
+        {id ? "transactional.id" : "client.id", id ? id : "kpid-test-produce"},
+        {"bootstrap.servers", brokers},
+        {"partitioner", partitioner},
+        {"enable.idempotence", "true"},
+        {"linger.ms", "5"},
+        {"batch.num.messages", "10000"},
+        {"queue.buffering.max.messages", "500000"},
+        {"message.timeout.ms", "30000"},
+        {"topic.metadata.propagation.max.ms", "1000"},
+        {"queue.buffering.max.kbytes", "524288"},
+        {"log_level", "3"},
     };
     char why[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -75,6 +95,9 @@ static rd_kafka_t *producer_new(const char *brokers, const char *partitioner, st
     if (!kafka) {
         fprintf(stderr, "kpid-test-produce: %s\n", why);
         rd_kafka_conf_destroy(conf);
+    } else if (id && !is_done(rd_kafka_init_transactions(kafka, FLUSH_TIMEOUT_MS))) {
+        rd_kafka_destroy(kafka);
+        return NULL;
     }
     return kafka;
 }
@@ -189,8 +212,29 @@ static rd_kafka_resp_err_t message_send(rd_kafka_t *kafka, const struct message 
     }
 }
 
+enum step { STEP_NONE, STEP_DONE, STEP_FAILED };
+
+/* A line that is no message. */
+static enum step take_step(rd_kafka_t *kafka, const char *line)
+{
+    bool done;
+    if (strcmp(line, "begin\n") == 0)
+        done = is_done(rd_kafka_begin_transaction(kafka));
+    else if (strcmp(line, "commit\n") == 0)
+        done = is_done(rd_kafka_commit_transaction(kafka, FLUSH_TIMEOUT_MS));
+    else if (strcmp(line, "abort\n") == 0)
+        done = is_done(rd_kafka_abort_transaction(kafka, FLUSH_TIMEOUT_MS));
+    else if (strcmp(line, "flush\n") == 0)
+        done = rd_kafka_flush(kafka, FLUSH_TIMEOUT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    else
+        return STEP_NONE;
+    printf(done ? "ok\n" : "failed\n");
+    fflush(stdout);
+    return done ? STEP_DONE : STEP_FAILED;
+}
+
 /* Sends all of standard input. Returns the number of lines, or -1 after a line that is not to be sent. */
-static int64_t send_lines(rd_kafka_t *kafka)
+static int64_t send_lines(rd_kafka_t *kafka, bool transactional)
 {
     struct message message = {0};
     char *line = NULL;
@@ -199,6 +243,11 @@ static int64_t send_lines(rd_kafka_t *kafka)
     int64_t lines = 0;
     while (lines >= 0 && (size = getline(&line, &line_capacity, stdin)) >= 0) {
         if (size == 0 || line[0] == '\n')
+            continue;
+        enum step step = transactional ? take_step(kafka, line) : STEP_NONE;
+        if (step == STEP_FAILED)
+            lines = -1;
+        if (step != STEP_NONE)
             continue;
         const char *fault = "not a line that can be sent";
         bool good = message_parse(&message, (struct kpid_span){line, (size_t)size});
@@ -222,19 +271,23 @@ static int64_t send_lines(rd_kafka_t *kafka)
 
 int main(int argc, char **argv)
 {
-    const char *partitioner = "murmur2_random";
+    const char *partitioner = "murmur2_random", *id = NULL;
     if (argc == 4 && strcmp(argv[2], "--default-partitioner") == 0) {
         partitioner = argv[3];
+    } else if (argc == 4 && strcmp(argv[2], "--transactional") == 0) {
+        id = argv[3];
     } else if (argc != 2) {
-        fprintf(stderr, "usage: kpid-test-produce BROKERS [--default-partitioner NAME] < events.jsonl\n");
+        fprintf(stderr, "usage: kpid-test-produce BROKERS [--default-partitioner NAME | --transactional ID] "
+                        "< events.jsonl\n");
         return 2;
     }
     struct counts counts = {0};
-    rd_kafka_t *kafka = producer_new(argv[1], partitioner, &counts);
+    rd_kafka_t *kafka = producer_new(argv[1], partitioner, id, &counts);
     if (!kafka)
         return 2;
-    int64_t lines = send_lines(kafka);
-    rd_kafka_flush(kafka, FLUSH_TIMEOUT_MS);
+    int64_t lines = send_lines(kafka, id != NULL);
+    if (!id)
+        rd_kafka_flush(kafka, FLUSH_TIMEOUT_MS);
     printf("produced %llu\n", (unsigned long long)counts.acknowledged);
     bool whole = lines >= 0 && counts.acknowledged == (uint64_t)lines;
     if (!whole)
