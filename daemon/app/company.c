@@ -201,7 +201,7 @@ static void follow(struct daemon *d, const struct kpid_presence_heard *heard)
         for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
             struct slot_owner *slot = d->sources[s].slots[p];
             if (slot && slot->state == SLOT_ACTIVE)
-                kpid_shard_watch_all(slot->shard, slot->claim_seq || !slot->cut_done ? KPID_FOREVER : slot->cut_clock_ms);
+                kpid_shard_watch_all(slot->shard, slot->claim_seq ? KPID_FOREVER : slot->cut_clock_ms);
         }
     free(views);
 }

@@ -74,8 +74,8 @@ struct slot_owner {
     bool *ahead;               /* per topic: to be held, beside a queue that is full */
     struct wait_queue waiting;
     bool *idle;                /* per topic, of this tick */
-    int64_t *cut_offsets;      /* per topic: next offset of the last cut */
-    int64_t cut_clock_ms;      /* lowest clock of the last cut */
+    int64_t *cut_offsets;      /* per topic: next offset of the last cut, or of what was restored */
+    int64_t cut_clock_ms;      /* lowest clock then */
     uint64_t claim_seq;        /* newest commit of which it was told that some topic was idle then; 0: none */
     uint64_t touch_seq;        /* commit with the corrections that a publisher is to tell; 0: none is waited for */
     bool touch_then;           /* the commit under way is that one */
@@ -303,6 +303,7 @@ void kpid_foreign_survey(struct daemon *d, uint32_t source, bool *ret_end);
 /* The lowest highest-event-time of those that are behind and not at their end; KPID_FOREVER: none. */
 int64_t kpid_foreign_slowest(const struct daemon *d, uint32_t source);
 bool kpid_foreign_lives(const struct foreign_shard *foreign);
+int64_t kpid_foreign_lag(const struct foreign_shard *foreign, uint32_t topic); /* -1: not known */
 
 /* live.c */
 void kpid_live_write(struct daemon *d);

@@ -204,3 +204,12 @@ void kpid_foreign_told(struct daemon *d)
             if (d->sources[s].foreign[p])
                 d->sources[s].foreign[p]->told_seq = d->sources[s].foreign[p]->evaluated_seq;
 }
+
+int64_t kpid_foreign_lag(const struct foreign_shard *f, uint32_t topic)
+{
+    int64_t next = f->copy ? kpid_shard_next_offset(f->copy, topic) : -1;
+
+    if (next < 0 || f->ends[topic] < 0)
+        return -1;
+    return f->ends[topic] > next ? f->ends[topic] - next : 0;
+}

@@ -59,7 +59,7 @@ void kpid_live_write(struct daemon *d)
     for (uint32_t s = 0; s < d->model->n_sources; s++)
         for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
             struct slot_owner *slot = d->sources[s].slots[p];
-            if (slot && slot->state == SLOT_ACTIVE && !slot->committing && !slot->held_commit && slot->cut_done)
+            if (slot && slot->state == SLOT_ACTIVE && !slot->committing && !slot->held_commit)
                 write_one(d, slot, &key, &text);
         }
     kpid_buf_release(&key);

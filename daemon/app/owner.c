@@ -27,7 +27,11 @@ void kpid_owner_start(struct slot_owner *slot)
     for (uint32_t t = 0; t < source->n_topics; t++) {
         offsets[t] = kpid_shard_next_offset(slot->shard, t);
         assert(offsets[t] >= 0);
+        slot->cut_offsets[t] = offsets[t];
     }
+    /* A publisher may still go by what a former owner told; until it speaks of this one, all may be corrections. */
+    slot->cut_clock_ms = KPID_FOREVER;
+    slot->claim_seq = kpid_store_seq(slot->store) - 1;
     slot->state = SLOT_ACTIVE;
     kpid_wait_clear(slot);
     for (uint32_t t = 0; t < source->n_topics; t++)

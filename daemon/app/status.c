@@ -14,10 +14,17 @@ int64_t kpid_status_lag(const struct daemon *d, bool *ret_known)
     for (uint32_t s = 0; s < d->model->n_sources; s++)
         for (int32_t p = 0; p < d->sources[s].n_partitions; p++)
             for (uint32_t t = 0; t < d->model->sources[s].n_topics; t++) {
-                if (!d->consumer || !kpid_consumer_status(d->consumer, s, t, p, now, &status) || status.lag < 0)
+                int64_t one;
+                if (d->company.any && !d->sources[s].slots[p] && !d->publisher_ready)
+                    continue; /* its owner's to tell */
+                if (d->sources[s].foreign[p] && !d->sources[s].slots[p])
+                    one = kpid_foreign_lag(d->sources[s].foreign[p], t);
+                else
+                    one = d->consumer && kpid_consumer_status(d->consumer, s, t, p, now, &status) ? status.lag : -1;
+                if (one < 0)
                     *ret_known = false;
                 else
-                    lag += status.lag;
+                    lag += one;
             }
     return lag + (int64_t)d->n_waiting;
 }
