@@ -175,14 +175,16 @@ static void hear_note(struct daemon *d, const struct kpid_reply *field, const st
 static void follow(struct daemon *d, const struct kpid_presence_heard *heard)
 {
     struct company *company = &d->company;
+    const char *told_at = strrchr(heard->known, ':');
+    uint64_t told = told_at ? strtoull(told_at + 1, NULL, 10) : 0;
 
     if (!company->watcher)
         company->watcher = kpid_evaluator_new(d->model, &kpid_no_sink, d);
     for (size_t i = 0; i + 1 < heard->finals->n_items; i += 2) {
         const struct kpid_reply *key = &heard->finals->items[i], *value = &heard->finals->items[i + 1];
-        char *text = kpid_strndup(value->str, value->len);
-        kpid_evaluator_load_final(company->watcher, key->str, key->len, strtoll(text, NULL, 10));
-        free(text);
+        struct kpid_final final;
+        if (kpid_final_parse(value->str, value->len, told, &final))
+            kpid_evaluator_load_final(company->watcher, key->str, key->len, final.boundary_ms, final.told_ms);
     }
     free(company->known);
     company->known = kpid_strdup(heard->known);

@@ -45,7 +45,8 @@ static void plan_kpi(struct kpid_evaluator *ev, uint32_t k)
     plan->progress = kpid_zalloc(kpi->n_windows, sizeof(*plan->progress));
     for (size_t w = 0; w < kpi->n_windows; w++)
         plan->progress[w] = (struct progress){ .final_ms = KPID_NEVER, .told_ms = KPID_NEVER,
-                                               .last_final_ms = KPID_NEVER, .newest_ms = KPID_NEVER };
+                                               .last_final_ms = KPID_NEVER, .newest_ms = KPID_NEVER,
+                                               .judged_ms = KPID_NEVER };
     for (size_t i = 0; i < n; i++) {
         uint32_t measure = kpi->refs[i].measure, source = ev->model->measures[measure].source;
         size_t reader = 0;
@@ -121,7 +122,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
     free(ev);
 }
 
-void kpid_evaluator_load_final(struct kpid_evaluator *ev, const char *key, size_t key_len, int64_t progress_ms)
+static struct progress *progress_named(struct kpid_evaluator *ev, const char *key, size_t key_len)
 {
     for (uint32_t k = 0; k < ev->model->n_kpis; k++) {
         const struct kpid_kpi *kpi = &ev->model->kpis[k];
@@ -131,8 +132,29 @@ void kpid_evaluator_load_final(struct kpid_evaluator *ev, const char *key, size_
         for (size_t w = 0; w < kpi->n_windows; w++)
             if (strlen(kpi->windows[w].name) == key_len - len - 1 &&
                 !memcmp(kpi->windows[w].name, key + len + 1, key_len - len - 1))
-                ev->kpis[k].progress[w].final_ms = progress_ms;
+                return &ev->kpis[k].progress[w];
     }
+    return NULL;
+}
+
+void kpid_evaluator_load_final(struct kpid_evaluator *ev, const char *key, size_t key_len, int64_t progress_ms,
+                               int64_t told_ms)
+{
+    struct progress *progress = progress_named(ev, key, key_len);
+
+    if (!progress)
+        return;
+    progress->final_ms = told_ms < progress_ms ? told_ms : progress_ms;
+    progress->judged_ms = told_ms < progress_ms ? progress_ms : KPID_NEVER;
+}
+
+bool kpid_evaluator_telling(const struct kpid_evaluator *ev)
+{
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+        for (size_t w = 0; w < ev->model->kpis[k].n_windows; w++)
+            if (ev->kpis[k].progress[w].final_ms < ev->kpis[k].progress[w].judged_ms)
+                return true;
+    return false;
 }
 
 /* ---- provisional ---- */
@@ -222,9 +244,13 @@ void kpid_evaluator_watch(struct kpid_evaluator *ev, const struct kpid_evaluator
             for (uint32_t k = 0; k < ev->model->n_kpis; k++)
                 for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++)
                     for (size_t w = 0; ev->kpis[k].refs[i].source == s && ev->kpis[k].refs[i].place == place &&
-                                       w < ev->model->kpis[k].n_windows; w++)
-                        if (ev->kpis[k].progress[w].final_ms > furthest)
-                            furthest = ev->kpis[k].progress[w].final_ms;
+                                       w < ev->model->kpis[k].n_windows; w++) {
+                        const struct progress *progress = &ev->kpis[k].progress[w];
+                        if (progress->final_ms > furthest)
+                            furthest = progress->final_ms;
+                        if (progress->judged_ms > furthest)
+                            furthest = progress->judged_ms;
+                    }
             for (size_t i = 0; i < sources[s].n_shards; i++)
                 kpid_shard_watch(sources[s].shards[i], place, furthest);
         }
@@ -248,7 +274,7 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
             progress->touched = false;
             progress->told_ms = before;
             more |= !kpid_finals(ev, k, w, end_of_input);
-            if (progress->final_ms != before && ev->sink->final)
+            if (progress->final_ms != before && progress->final_ms > progress->judged_ms && ev->sink->final)
                 ev->sink->final(ev->ctx, k, w, progress->final_ms);
         }
     for (size_t i = 0; i < ev->n_gathers; i++)

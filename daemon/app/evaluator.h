@@ -14,6 +14,7 @@ struct gone {
 struct progress {
     int64_t final_ms;      /* every boundary up to here is final; KPID_NEVER: none yet */
     int64_t told_ms;       /* the same at the end of the last round: what readers have been told is corrected */
+    int64_t judged_ms;     /* alerts were judged up to here before this evaluator: what is behind it is told again */
     int64_t last_final_ms; /* the last boundary that was evaluated as final */
     int64_t newest_ms;     /* boundary of the newest snapshot */
     uint64_t version;      /* of its measures, when the newest was worked out */
@@ -101,6 +102,7 @@ struct occasion {
     bool final, stale;
     uint32_t revision;
     bool judge;            /* alerts are judged, from boundary_ms to last_ms in steps */
+    bool again;            /* they were, but readers may not have the figures */
     int64_t last_ms, step_ms;
     int64_t length_ms, until_ms; /* one of a series up to until_ms (kpid_gather_series); length_ms 0: it is not */
     unsigned places;

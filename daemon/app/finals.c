@@ -91,10 +91,13 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
             last = change - window->slide_ms;
         if (last < boundary)
             last = boundary;
+        bool again = boundary <= progress->judged_ms;
+        if (again && last > progress->judged_ms)
+            last = at_or_before_multiple(progress->judged_ms, window->slide_ms);
         struct occasion o = { .kpi = k, .window = w, .start_ms = boundary - window->length_ms, .end_ms = boundary,
-                              .boundary_ms = boundary, .final = true, .judge = true, .last_ms = last,
+                              .boundary_ms = boundary, .final = true, .judge = true, .again = again, .last_ms = last,
                               .step_ms = window->slide_ms, .length_ms = window->length_ms, .until_ms = until_ms,
-                              .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY };
+                              .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY | (again ? KPID_PLACE_AGAIN : 0) };
         bool whole = boundary % window->length_ms == 0;
         /* In a run the multiples of the length have windows of their own to keep. */
         ev->stats.skipped_runs += last > boundary;
@@ -140,6 +143,8 @@ static bool judge_open(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_
             progress->final_ms = until_ms;
         return true;
     }
+    if (progress->judged_ms > progress->final_ms)
+        progress->final_ms = progress->judged_ms < until_ms ? progress->judged_ms : until_ms;
     int64_t boundary = kpid_after_multiple(progress->final_ms, kpi->judge_every_ms);
     while (boundary <= until_ms && boundary < end_ms) {
         if (!spend(ev))
@@ -178,8 +183,11 @@ static bool calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
         if (!spend(ev))
             return false;
         struct occasion o = { .kpi = k, .window = w, .start_ms = start, .end_ms = end, .boundary_ms = end,
-                              .final = true, .judge = true, .last_ms = end, .step_ms = 1,
+                              .final = true, .judge = true, .again = end <= progress->judged_ms, .last_ms = end,
+                              .step_ms = 1,
                               .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY | KPID_PLACE_WINDOW };
+        if (o.again)
+            o.places |= KPID_PLACE_AGAIN;
         if (end >= progress->newest_ms) {
             o.places |= KPID_PLACE_NEWEST;
             progress->newest_ms = end;

@@ -135,7 +135,7 @@ static void finish(struct kpid_evaluator *ev, const struct occasion *o, const ch
         o->visit(o->visit_ctx, &snapshot);
         return;
     }
-    if (o->judge)
+    if (o->judge && !o->again)
         kpid_judge(ev, o, &snapshot);
     if (o->places & KPID_PLACE_WINDOW && ev->sink->sketch)
         put_sketches(ev, o, &snapshot);
@@ -200,7 +200,7 @@ void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *o)
     if (!kpi->n_by)
         return;
     run_groups(ev, o);
-    if (o->judge)
+    if (o->judge && !o->again)
         kpid_gone_find(ev, o);
 }
 

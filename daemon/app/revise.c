@@ -283,11 +283,28 @@ static bool is_rebuilding(const struct kpid_evaluator_source *source)
     return false;
 }
 
+/* A correction is told from all shards: until those that are missing are back, it waits. */
+static bool is_whole(const struct kpid_evaluator *ev, uint32_t source)
+{
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++) {
+        const struct kpid_kpi *kpi = &ev->model->kpis[k];
+        bool reads = false, whole = true;
+        for (size_t i = 0; i < kpi->n_sources; i++) {
+            const struct kpid_evaluator_source *of = &ev->sources[kpi->sources[i]];
+            reads = reads || kpi->sources[i] == source;
+            whole = whole && of->n_shards >= of->n_partitions;
+        }
+        if (reads && !whole)
+            return false;
+    }
+    return true;
+}
+
 void kpid_revise(struct kpid_evaluator *ev)
 {
     ev->n_touched = 0;
     for (uint32_t s = 0; s < ev->model->n_sources; s++) {
-        if (is_rebuilding(&ev->sources[s]))
+        if (is_rebuilding(&ev->sources[s]) || !is_whole(ev, s))
             continue;
         struct finder finder = { ev, s };
         for (size_t i = 0; i < ev->sources[s].n_shards; i++)

@@ -87,10 +87,10 @@ static void load_state(void *ctx, const char *key, size_t key_len, const void *b
     kpid_evaluator_load_state(d->loading, key, key_len, bytes, len);
 }
 
-static void load_final(void *ctx, const char *key, size_t key_len, int64_t boundary_ms)
+static void load_final(void *ctx, const char *key, size_t key_len, int64_t boundary_ms, int64_t told_ms)
 {
     struct daemon *d = ctx;
-    kpid_evaluator_load_final(d->loading, key, key_len, boundary_ms);
+    kpid_evaluator_load_final(d->loading, key, key_len, boundary_ms, told_ms);
 }
 
 static void load_done(void *ctx, enum kpid_publish_status status)
@@ -199,6 +199,8 @@ static void published(void *ctx, enum kpid_publish_status status)
 
     switch (status) {
     case KPID_PUBLISH_OK:
+        if (d->evaluator && !kpid_evaluator_telling(d->evaluator))
+            kpid_round_told(d->publisher);
         if (d->evaluator)
             advance(d);
         kpid_foreign_told(d);

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,20 @@ static bool read_int(const struct kpid_reply *item, int64_t *ret)
     return *end == '\0';
 }
 
+bool kpid_final_parse(const char *bytes, size_t len, uint64_t told, struct kpid_final *ret)
+{
+    char text[80];
+    uint64_t seq;
+    int64_t before_ms;
+    if (!bytes || len == 0 || len >= sizeof text)
+        return false;
+    memcpy(text, bytes, len);
+    text[len] = '\0';
+    int n = sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNu64, &ret->boundary_ms, &before_ms, &seq);
+    ret->told_ms = n == 3 && seq > told ? before_ms : ret->boundary_ms;
+    return n == 1 || n == 3;
+}
+
 static void on_checked(void *ctx, const struct kpid_reply *reply)
 {
     struct kpid_publisher *publisher = ctx;
@@ -101,15 +116,15 @@ static void found(struct kpid_publisher *publisher, const struct kpid_reply *key
                   const struct kpid_reply *value)
 {
     const struct kpid_acquisition *acquisition = publisher->acquisition;
-    int64_t boundary_ms;
+    struct kpid_final final;
     switch (acquisition->scan) {
     case 0: acquisition->loaded.state(acquisition->ctx, key->str, key->len, value->str, value->len); break;
     case 1:
-        if (read_int(value, &boundary_ms)) {
+        if (kpid_final_parse(value->str, value->len, publisher->told, &final)) {
             struct kpid_slot *slot = kpid_publisher_slot_named(publisher, key->str, key->len);
             if (slot)
-                slot->final_ms = boundary_ms;
-            acquisition->loaded.final(acquisition->ctx, key->str, key->len, boundary_ms);
+                slot->final_ms = final.boundary_ms;
+            acquisition->loaded.final(acquisition->ctx, key->str, key->len, final.boundary_ms, final.told_ms);
         }
         break;
     default: kpid_notice_add(publisher, key->str, key->len, value->str, value->len); break;
@@ -157,11 +172,12 @@ static void on_taken(void *ctx, const struct kpid_reply *reply)
     struct kpid_publisher *publisher = ctx;
     if (!kpid_publisher_answered(publisher))
         return;
-    int64_t seq, term;
+    int64_t seq, term, told;
     if (kpid_reply_failed(reply)) {
         acquisition_end(publisher, KPID_PUBLISH_DOWN);
-    } else if (kpid_reply_accepted(reply) && reply->n_items == 3 && read_int(&reply->items[1], &seq) &&
-               read_int(&reply->items[2], &term)) {
+    } else if (kpid_reply_accepted(reply) && reply->n_items == 4 && read_int(&reply->items[1], &seq) &&
+               read_int(&reply->items[2], &term) && read_int(&reply->items[3], &told)) {
+        publisher->told = (uint64_t)told;
         publisher->seq = (uint64_t)seq;
         publisher->term = (uint64_t)term;
         publisher->tick = 0;

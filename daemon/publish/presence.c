@@ -38,21 +38,18 @@ static void on_heard(void *ctx, const struct kpid_reply *reply)
     const struct kpid_reply *at = reply->items;
     char *time = text_of(&at[0]), *lease = text_of(&at[3]), *process = text_of(&at[4]);
     const char *holder = strchr(lease, ' ');
-    struct kpid_buf known = KPID_BUF_INIT;
-    kpid_buf_add(&known, at[1].str, at[1].len);
-    kpid_buf_add_char(&known, ':');
-    kpid_buf_add(&known, at[2].str, at[2].len);
+    char *known = text_of(&at[2]);
     struct kpid_presence_heard heard = {.redis_us = strtoll(time, NULL, 10),
                                         .owner = call.publisher->owner && at[1].len == 32 &&
                                                  memcmp(at[1].str, call.publisher->nonce, 32) == 0,
                                         .holder = holder ? holder + 1 : "",
-                                        .known = known.data,
+                                        .known = known,
                                         .process = process,
                                         .instances = &at[5],
                                         .finals = &at[6],
                                         .notes = &at[7]};
     call.heard(call.ctx, &heard);
-    kpid_buf_release(&known);
+    free(known);
     free(time);
     free(lease);
     free(process);
@@ -74,6 +71,7 @@ void kpid_publisher_present(struct kpid_publisher *publisher, const struct kpid_
     kpid_part_add_str(publisher, presence->record);
     kpid_part_add_int(publisher, presence->forget_ms);
     kpid_part_add_str(publisher, presence->known ? presence->known : "-");
+    kpid_part_add_uint(publisher, publisher->told);
     for (size_t i = 0; i < presence->n_notes; i++) {
         kpid_part_add_str(publisher, presence->notes[i].key);
         kpid_part_add_str(publisher, presence->notes[i].value);
@@ -96,10 +94,12 @@ void kpid_publisher_leave(struct kpid_publisher *publisher, void (*done)(void *c
     struct call *call = kpid_alloc(sizeof *call);
 
     *call = (struct call){publisher, NULL, done, ctx};
-    kpid_publisher_let_go(publisher);
     kpid_part_add_alert_key(publisher, "lease");
     kpid_part_add_alert_key(publisher, "instances");
-    kpid_part_add_str(publisher, publisher->nonce);
+    kpid_part_add_alert_key(publisher, "h");
+    kpid_part_add_str(publisher, publisher->owner ? publisher->nonce : "");
     kpid_part_add_str(publisher, publisher->holder ? publisher->holder : "");
-    kpid_parts_eval(publisher, KPID_SCRIPT_RELEASE, 2, on_left, call);
+    kpid_part_add_uint(publisher, publisher->told);
+    kpid_publisher_let_go(publisher);
+    kpid_parts_eval(publisher, KPID_SCRIPT_RELEASE, 3, on_left, call);
 }

@@ -122,6 +122,7 @@ struct kpid_publisher {
     int64_t lease_ms;
     bool heir;                      /* a lease of the same holder is one of an earlier life */
     uint64_t seq, last_seq, term, tick;
+    uint64_t told;         /* seq up to which readers have everything */
     struct kpid_acquisition *acquisition; /* under way, or NULL */
 
     /* rounds */

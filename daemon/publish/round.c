@@ -106,11 +106,12 @@ void kpid_round_final(struct kpid_publisher *publisher, uint32_t kpi, uint32_t w
     struct kpid_slot *slot = kpid_publisher_slot(publisher, kpi, window);
     if (slot->final_ms == boundary_ms)
         return;
+    int64_t before_ms = slot->final_ms;
     slot->final_ms = boundary_ms;
     struct kpid_alert_op *op = op_add(&publisher->next, 'f');
     op->key = piece_copy(&publisher->next, slot->tag, strlen(slot->tag));
     size_t at = publisher->next.bytes.len;
-    kpid_buf_printf(&publisher->next.bytes, "%" PRId64, boundary_ms);
+    kpid_buf_printf(&publisher->next.bytes, "%" PRId64 " %" PRId64, boundary_ms, before_ms);
     op->value = piece_since(&publisher->next, at);
 }
 

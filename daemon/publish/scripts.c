@@ -4,7 +4,7 @@
 
 /* KEYS header, lease; ARGV nonce, nonce and seq that were read ('' if there was none), ms that the lease is given (0: there
  * are no leases), its holder, '1': one of that holder is ours, nonces of leases that are ours, too
- * -> {0}, {2, holder of the lease} or {1, seq, term}. */
+ * -> {0}, {2, holder of the lease} or {1, seq, term, told}. */
 static const char acquire_text[] =
     "local lease = ARGV[4] ~= '0' and redis.call('GET', KEYS[2])\n"
     "if lease then\n"
@@ -19,7 +19,7 @@ static const char acquire_text[] =
     "term = string.format('%.0f', term)\n"
     "redis.call('HSET', KEYS[1], 'nonce', ARGV[1], 'seq', seq, 'term', term)\n"
     "if ARGV[4] ~= '0' then redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[5], 'PX', ARGV[4]) end\n"
-    "return {1, seq, term}\n";
+    "return {1, seq, term, redis.call('HGET', KEYS[1], 'told') or '0'}\n";
 
 /* KEYS header, state, final, log, active, ids, outbox; ARGV nonce, seq, next seq, log cap, then operations:
  *   t <state key> <JSON> <id, '' if there is none> <1 = is active> <outbox field, '' = no notification>
@@ -48,7 +48,7 @@ static const char alerts_text[] =
     "  local op, key, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]\n"
     "  if op == 't' then step(key, value, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]); i = i + 6\n"
     "  elseif op == 's' then redis.call('HSET', KEYS[2], key, value); i = i + 3\n"
-    "  elseif op == 'f' then redis.call('HSET', KEYS[3], key, value); i = i + 3\n"
+    "  elseif op == 'f' then redis.call('HSET', KEYS[3], key, value .. ' ' .. ARGV[3]); i = i + 3\n"
     "  else redis.call('HDEL', KEYS[2], key); settle(key); i = i + 2 end\n"
     "end\n"
     "redis.call('HSET', KEYS[1], 'seq', ARGV[3])\n"
@@ -139,17 +139,19 @@ static const char values_text[] =
     "return {1}\n";
 
 /* KEYS header, lease, instances, final, notes; ARGV nonce ('': does not publish), ms of the lease, the instance, its
- * process, its record, ms after which one that is silent is forgotten, nonce:seq of the finals that are known ('-': they
- * are not asked for), then notes of the publisher: field, text ...
- * -> {Redis' time in us, nonce, seq, lease, process of the record that stood there, instances, finals, notes}. */
+ * process, its record, ms after which one that is silent is forgotten, nonce:seq:told of the finals that are known
+ * ('-': they are not asked for), the publisher's `told`, then its notes: field, text ...
+ * -> {Redis' time in us, nonce, nonce:seq:told, lease, process of the record that stood there, instances, finals, notes}. */
 static const char presence_text[] =
     "local t = redis.call('TIME')\n"
     "local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)\n"
-    "local h = redis.call('HMGET', KEYS[1], 'nonce', 'seq')\n"
-    "local nonce, seq = h[1] or '', h[2] or ''\n"
+    "local h = redis.call('HMGET', KEYS[1], 'nonce', 'seq', 'told')\n"
+    "local nonce = h[1] or ''\n"
+    "local known = nonce .. ':' .. (h[2] or '') .. ':' .. (h[3] or '')\n"
     "if nonce ~= '' and nonce == ARGV[1] then\n"
     "  redis.call('SET', KEYS[2], nonce .. ' ' .. ARGV[3], 'PX', ARGV[2])\n"
-    "  for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1]) end\n"
+    "  redis.call('HSET', KEYS[1], 'told', ARGV[8])\n"
+    "  for i = 9, #ARGV, 2 do redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1]) end\n"
     "end\n"
     "local before = string.match(redis.call('HGET', KEYS[3], ARGV[3]) or '', '^%d+ (%S+)')\n"
     "redis.call('HSET', KEYS[3], ARGV[3], string.format('%.0f', now) .. ' ' .. ARGV[4] .. ' ' .. ARGV[5])\n"
@@ -161,16 +163,17 @@ static const char presence_text[] =
     "end\n"
     "if ARGV[7] ~= '-' then\n"
     "  notes = redis.call('HGETALL', KEYS[5])\n"
-    "  if ARGV[7] ~= nonce .. ':' .. seq then finals = redis.call('HGETALL', KEYS[4]) end\n"
+    "  if ARGV[7] ~= known then finals = redis.call('HGETALL', KEYS[4]) end\n"
     "end\n"
-    "return {string.format('%.0f', tonumber(t[1]) * 1000000 + tonumber(t[2])), nonce, seq, redis.call('GET', KEYS[2]) or '',\n"
+    "return {string.format('%.0f', tonumber(t[1]) * 1000000 + tonumber(t[2])), nonce, known, redis.call('GET', KEYS[2]) or '',\n"
     "        before or '', instances, finals, notes}\n";
 
-/* KEYS lease, instances; ARGV nonce, instance: it leaves. */
+/* KEYS lease, instances, header; ARGV nonce, instance, told: it leaves. */
 static const char release_text[] =
     "local lease = redis.call('GET', KEYS[1])\n"
     "if lease and string.match(lease, '^%S+') == ARGV[1] then redis.call('DEL', KEYS[1]) end\n"
     "redis.call('HDEL', KEYS[2], ARGV[2])\n"
+    "if redis.call('HGET', KEYS[3], 'nonce') == ARGV[1] then redis.call('HSET', KEYS[3], 'told', ARGV[3]) end\n"
     "return 1\n";
 
 /* clang-format on */

@@ -279,6 +279,11 @@ static void round_start(struct kpid_publisher *publisher)
         snapshots_pump(publisher);
 }
 
+void kpid_round_told(struct kpid_publisher *publisher)
+{
+    publisher->told = publisher->seq;
+}
+
 void kpid_publisher_later(int fd, short what, void *ctx)
 {
     (void)fd;

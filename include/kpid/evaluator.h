@@ -47,7 +47,11 @@ void kpid_evaluator_free(struct kpid_evaluator *evaluator);
 /* What was stored, before the first round; unknown keys (another configuration's) are passed over. */
 void kpid_evaluator_load_state(struct kpid_evaluator *evaluator, const char *key, size_t key_len, const void *bytes,
                                size_t len);
-void kpid_evaluator_load_final(struct kpid_evaluator *evaluator, const char *key, size_t key_len, int64_t progress_ms);
+/* Final, and judged, up to progress_ms; readers are known to have the figures up to told_ms: the rest is told again. */
+void kpid_evaluator_load_final(struct kpid_evaluator *evaluator, const char *key, size_t key_len, int64_t progress_ms,
+                               int64_t told_ms);
+/* Whether some of that is still to be told. */
+bool kpid_evaluator_telling(const struct kpid_evaluator *evaluator);
 
 /*
  * One round over the sources (model->n_sources of them): finals in order, at most `budget` evaluations, then revisions,

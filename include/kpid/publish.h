@@ -4,7 +4,7 @@
  *
  * Keys of the publisher's own state, beside the public ones: <prefix>:{alert}:h (header: nonce, seq, term),
  * :{alert}:state (hash: rule name|KPI|window|group -> packed kpid_alert), :{alert}:final (hash: KPI:window -> last
- * final boundary), :{alert}:ids (hash: key of a state -> its id in :active), :{alert}:outbox (hash: alert id:state ->
+ * final boundary, the one before that, seq that wrote it; the header's `told` is the seq up to which all was published), :{alert}:ids (hash: key of a state -> its id in :active), :{alert}:outbox (hash: alert id:state ->
  * JSON not yet confirmed; at most log_cap of them). KPI:window stands percent-encoded, as in the public keys.
  * Of several instances: :{alert}:lease (string: nonce, holder; expires), :{alert}:instances (hash: instance -> when it was
  * last seen, its process, its record), :{alert}:notes (hash: what the publisher tells the others).
@@ -31,12 +31,13 @@ void kpid_publisher_free(struct kpid_publisher *publisher);
 void kpid_publisher_set_model(struct kpid_publisher *publisher, const struct kpid_model *model);
 
 /* Takes {alert} over: new nonce, term = max(stored + 1, Redis TIME in us). Then calls `state` for each stored alert
- * state and `final` for each stored last final boundary, then done. Keys and bytes are borrowed. They are read in
+ * state and `final` for each stored last final boundary, with the one up to which readers are known to have the figures,
+ * then done. Keys and bytes are borrowed. They are read in
  * pieces, so in a large hash one may come twice, with the same bytes; after any status but OK what came is void.
  * Drops rounds that were not published. Not while a round is under way. */
 struct kpid_publisher_loaded {
     void (*state)(void *ctx, const char *key, size_t key_len, const void *bytes, size_t len);
-    void (*final)(void *ctx, const char *key, size_t key_len, int64_t boundary_ms);
+    void (*final)(void *ctx, const char *key, size_t key_len, int64_t boundary_ms, int64_t told_ms);
     void (*done)(void *ctx, enum kpid_publish_status status);
 };
 void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonce[16],
@@ -73,6 +74,12 @@ void kpid_publisher_present(struct kpid_publisher *publisher, const struct kpid_
 /* {alert} is given back, with its lease, and the instance is no longer listed. Drops rounds; not while one is under way.
  * done NULL: not wanted. */
 void kpid_publisher_leave(struct kpid_publisher *publisher, void (*done)(void *ctx), void *ctx);
+
+/* A value of :{alert}:final, and up to where readers are known to have the figures (told: of the header). */
+struct kpid_final {
+    int64_t boundary_ms, told_ms;
+};
+bool kpid_final_parse(const char *bytes, size_t len, uint64_t told, struct kpid_final *ret) KPID_MUST_CHECK;
 
 /* What the last acquisition found since this publisher last had {alert}: whether nobody else had it, and, if so, whether
  * Redis holds less than it had acknowledged. */
@@ -113,6 +120,8 @@ void kpid_round_meta(struct kpid_publisher *publisher, uint32_t kpi, uint32_t wi
 void kpid_round_group_delete(struct kpid_publisher *publisher, uint32_t kpi, uint32_t window, const char *const *group);
 
 typedef void kpid_published(void *ctx, enum kpid_publish_status status);
+/* Readers have all that was published so far: noted with the next kpid_publisher_present. */
+void kpid_round_told(struct kpid_publisher *publisher);
 void kpid_round_send(struct kpid_publisher *publisher, kpid_published *done, void *ctx);
 bool kpid_round_busy(const struct kpid_publisher *publisher);
 /* Bytes that wait, built and kept: who has very many groups sends in between. */

@@ -77,7 +77,8 @@ static void load_evaluator(struct run *run)
     for (size_t i = 0; i < run->finals.n; i++) {
         int64_t progress_ms;
         memcpy(&progress_ms, run->finals.at[i].bytes, sizeof(progress_ms));
-        kpid_evaluator_load_final(run->evaluator, run->finals.at[i].key, run->finals.at[i].key_len, progress_ms);
+        kpid_evaluator_load_final(run->evaluator, run->finals.at[i].key, run->finals.at[i].key_len, progress_ms,
+                                  progress_ms);
     }
 }
 

@@ -42,7 +42,7 @@ static void open_evaluator(struct world *w)
                                   w->states.at[i].text, w->states.at[i].len);
     for (size_t i = 0; i < w->finals.n; i++)
         kpid_evaluator_load_final(w->evaluator, w->finals.at[i].name, strlen(w->finals.at[i].name),
-                                  strtoll(w->finals.at[i].text, NULL, 10));
+                                  strtoll(w->finals.at[i].text, NULL, 10), strtoll(w->finals.at[i].text, NULL, 10));
 }
 
 static bool open_process(struct world *w)

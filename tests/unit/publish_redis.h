@@ -21,7 +21,7 @@ struct owner {
     int acquired, published, states, finals;
     enum kpid_publish_status acquire_status, status;
     char state_key[128], state_bytes[128], final_key[64];
-    int64_t final_ms;
+    int64_t final_ms, told_ms;
 };
 
 static inline void rig_up(void *ctx)
@@ -65,12 +65,13 @@ static inline void owner_state(void *ctx, const char *key, size_t key_len, const
     snprintf(owner->state_bytes, sizeof owner->state_bytes, "%.*s", (int)len, (const char *)bytes);
 }
 
-static inline void owner_final(void *ctx, const char *key, size_t key_len, int64_t boundary_ms)
+static inline void owner_final(void *ctx, const char *key, size_t key_len, int64_t boundary_ms, int64_t told_ms)
 {
     struct owner *owner = ctx;
     owner->finals++;
     snprintf(owner->final_key, sizeof owner->final_key, "%.*s", (int)key_len, key);
     owner->final_ms = boundary_ms;
+    owner->told_ms = told_ms;
 }
 
 static inline void owner_acquired(void *ctx, enum kpid_publish_status status)

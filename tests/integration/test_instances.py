@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+"""Several instances in one consumer group: one publishes over the shards of all. Instances are killed, stopped, join and
+leave; figures equal those of one that nothing happened to, and an outside reader never sees too much."""
+
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import harness
+
+CONFIG = """
+clock: events
+tick: 50ms
+live_timeout: 1s
+kafka:
+  brokers: "{brokers}"
+  group: {group}
+  properties: {{ session.timeout.ms: 2000, heartbeat.interval.ms: 300, max.poll.interval.ms: 10000 }}
+redis: {{ url: "redis://{redis}", prefix: {prefix} }}
+http: {{ listen: off }}
+sources:
+  shop: {{ topics: [{topic}], out_of_order: 10s, allowed_lateness: 10m, idle_timeout: {idle}, max_skew: off }}
+measures:
+  orders: {{ from: shop, where: type == "order.created", count: }}
+  revenue: {{ from: shop, where: type == "order.created", sum: amount }}
+  buyers: {{ from: shop, where: type == "order.created", distinct: user }}
+  shipping: {{ from: shop, clock: {{ key: order, start: type == "order.created", stop: type == "order.shipped", deadline: 5m }} }}
+kpis:
+  orders:
+    formula: orders
+    unit: count
+    windows: [{{ rolling: 1m, history: 1000 }}, 1h]
+    by: [channel]
+    target: {{ 1m: {target} }}
+    alert: {{ crit: -1 %, for: 0s }}
+  revenue: {{ formula: revenue, unit: EUR, windows: [{{ rolling: 1m, history: 1000 }}, 1h], by: [channel] }}
+  buyers: {{ formula: buyers, unit: count, windows: [1h] }}
+  shipping: {{ formula: shipping.mean, unit: duration, windows: [{{ rolling: 1m, history: 1000 }}, 1h] }}
+  open: {{ formula: shipping.open, unit: count, windows: [{{ rolling: 1m, history: 1000 }}] }}
+  missed: {{ formula: shipping.missed, unit: count, windows: [{{ rolling: 1m, history: 1000 }}, 1h] }}
+"""
+
+BROKER = {"group.min.session.timeout.ms": "1000"}
+MINUTE = 60000
+START = 28333333 * MINUTE
+VOLATILE = ("as_of", "as_of_ms", "lag", "watermark", "watermark_ms", "revision")
+TAGS = [f"{kpi}:{window}" for kpi in ("orders", "revenue", "shipping", "missed") for window in ("1m", "1h")] + \
+    ["buyers:1h", "open:1m"]
+FIRST = {"orders:1m": "count", "revenue:1m": "sum"} # what the outside reader counts for itself
+
+
+def shop(topic, seed, orders, partitions):
+    """Orders and their parcels, out of order by less than is allowed, one in fifty twice; a record that ends it all."""
+    rng = random.Random(seed)
+    events = []
+    for n in range(orders):
+        at = START + n * 3000 + rng.randrange(3000)
+        order = {"type": "order.created", "id": f"c{n}", "ts": at, "order": f"o{n}", "user": f"u{rng.randrange(300)}",
+                 "channel": rng.choice(["web", "app", "store"]), "amount": rng.randrange(1, 20000) / 100}
+        events.append((at, n % partitions, order))
+        if rng.random() < 0.9:
+            later = at + int(rng.lognormvariate(12, 0.8))
+            events.append((later, n % partitions, {"type": "order.shipped", "id": f"s{n}", "ts": later, "order": f"o{n}",
+                                                   "channel": order["channel"]}))
+    events.sort(key=lambda e: e[0] + rng.randrange(8000))
+    lines = []
+    for _, partition, event in events:
+        line = {"topic": topic, "key": event["order"], "partition": partition, "value": event}
+        lines += [line] * (2 if rng.random() < 0.02 else 1)
+    end = max(event["ts"] for _, _, event in events) + 2 * 3600000
+    lines += [{"topic": topic, "key": "end", "partition": p, "value": {"type": "end", "id": f"e{p}", "ts": end}}
+              for p in range(partitions)]
+    return lines
+
+
+def recount(lines):
+    """Orders and revenue by minute and channel ("*": all), once each."""
+    found, seen = {}, set()
+    for event in (line["value"] for line in lines):
+        if event["type"] != "order.created" or event["id"] in seen:
+            continue
+        seen.add(event["id"])
+        for field in ("*", event["channel"]):
+            at = (event["ts"] // 1000 * 1000, field)
+            n, cents = found.get(at, (0, 0))
+            found[at] = (n + 1, cents + round(event["amount"] * 100))
+    return found
+
+
+class Reader(threading.Thread):
+    """Looks at every figure, all the time: no final may differ from the recount, nothing may exceed it."""
+
+    def __init__(self, redis, prefix, lines):
+        super().__init__(daemon=True)
+        self.client, self.prefix = redis.client, prefix
+        self.seconds = recount(lines)
+        self.known, self.wrong, self.finals, self.looks = {}, [], set(), 0
+        self.partial = 0
+        self.over = threading.Event()
+
+    def expected(self, kpi, field, start, end):
+        at = (kpi, field, start, end)
+        if at not in self.known:
+            cells = [self.seconds.get((second, field), (0, 0)) for second in range(start, end, 1000)]
+            self.known[at] = sum(c[0] for c in cells) if kpi == "orders" else sum(c[1] for c in cells) / 100
+        return self.known[at]
+
+    def check(self, kpi, field, one):
+        if one["value"] is None:
+            return
+        value, whole = float(one["value"]), self.expected(kpi, field, one["start_ms"], one["end_ms"])
+        self.partial += "shards_missing" in one["reasons"]
+        if value > whole + 1e-6 or (one["final"] and abs(value - whole) > 1e-6):
+            self.wrong.append((kpi, field, one["start_ms"], one["final"], value, whole, one["reasons"]))
+        if one["final"]:
+            self.finals.add((kpi, field, one["start_ms"]))
+
+    def look(self):
+        for tag in FIRST:
+            kpi = tag.split(":")[0]
+            for field, text in self.client.hgetall(f"{self.prefix}:snap:{{{tag}}}").items():
+                if not field.startswith("@"):
+                    self.check(kpi, field.removesuffix("@final"), json.loads(text))
+            for start in self.client.zrevrange(f"{self.prefix}:wins:{{{tag}}}", 0, 4):
+                for field, text in self.client.hgetall(f"{self.prefix}:win:{{{tag}}}:{start}").items():
+                    self.check(kpi, field, json.loads(text))
+        self.looks += 1
+
+    def run(self):
+        while not self.over.is_set():
+            self.look()
+
+    def end(self):
+        self.over.set()
+        self.join()
+
+
+def figures(client, prefix):
+    """All kept windows, without what says when they were written; the highest revision stands in them."""
+    found = {}
+    for key in client.scan_iter(f"{prefix}:win:*", count=10000):
+        for field, text in client.hgetall(key).items():
+            found[key[len(prefix):], field] = {k: v for k, v in json.loads(text).items() if k not in VOLATILE}
+    return found
+
+
+class Instances(harness.TestCase):
+    partitions = 12
+
+    def setUp(self):
+        self.kafka = self.enterContext(harness.Kafka(properties=BROKER))
+        self.redis = self.enterContext(harness.Redis())
+        self.topic = self.kafka.topic("shop", partitions=self.partitions)
+        self.kpids = {}
+
+    def config(self, prefix="many", idle="1h", target=1):
+        return CONFIG.format(brokers=self.kafka.brokers, redis=self.redis.address, topic=self.topic, group=prefix,
+                             prefix=prefix, idle=idle, target=target)
+
+    def start(self, *names, **more):
+        for name in names:
+            if name in self.kpids:
+                self.kpids[name].start()
+            else:
+                self.kpids[name] = self.enterContext(harness.Kpid(f"instance: {name}\n" + self.config(**more)))
+
+    def publisher(self):
+        lease = self.redis.client.get("many:{alert}:lease")
+        return lease.split(" ")[1].split("@")[0] if lease else None
+
+    def wait_publisher(self, names, deadline_s=10):
+        return harness.wait_for(lambda: self.publisher() if self.publisher() in names else None, deadline_s,
+                                f"one of {names} to publish")
+
+    def headers(self):
+        keys = self.redis.client.scan_iter("many:s:*:h", count=1000)
+        return {key: self.redis.client.hget(key, "nonce") for key in keys}
+
+    def final_end(self, prefix="many", tag="orders:1m", field="*"):
+        text = self.redis.client.hget(f"{prefix}:snap:{{{tag}}}", f"{field}@final")
+        return json.loads(text)["end_ms"] if text else 0
+
+    def whole(self, lines):
+        """What one undisturbed instance says of the same topic."""
+        with harness.Kpid(self.config("whole")) as kpid:
+            self.settle("whole", lines)
+            kpid.stop()
+        return figures(self.redis.client, "whole")
+
+    def settle(self, prefix, lines, deadline_s=60):
+        """Until every boundary is final that the records at the end let be."""
+        end = lines[-1]["value"]["ts"] - 10000
+        for tag in TAGS:
+            step = 1000 if tag.endswith(":1m") else MINUTE
+            harness.wait_for(lambda: self.final_end(prefix, tag) == end // step * step, deadline_s,
+                             f"the end of {tag} ({prefix})")
+
+    def same_as_whole(self, lines):
+        whole = self.whole(lines)
+        harness.holds_within(lambda: figures(self.redis.client, "many") == whole, 10)
+        many = figures(self.redis.client, "many")
+        self.assertGreater(len(whole), 1000)
+        self.assertEqual(sorted(set(whole) - set(many))[:5], [], "figures that are missing")
+        self.assertEqual(sorted(set(many) - set(whole))[:5], [], "figures that should not be there")
+        if "KPID_DUMP" in os.environ:
+            for k in self.kpids.values(): print(k.log_text())
+            for name in whole:
+                if whole[name] != many[name]: print(name, self.redis.client.hget("many" + name[0], name[1])); break
+        wrong = [(name, whole[name]["value"], many[name]["value"], many[name]["reasons"]) for name in whole
+                 if whole[name] != many[name]]
+        self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(whole)} figures differ")
+        return len(whole)
+
+    def test_rebalances_and_kills_change_no_figure(self):
+        lines = shop(self.topic, 11, 3000, self.partitions)
+        n, rng = len(lines), random.Random(5)
+        reader = Reader(self.redis, "many", lines)
+        self.start("a", "b", "c")
+        reader.start()
+        alive, kills, moves = {"a", "b", "c"}, 0, 0
+        for part in range(12):
+            self.kafka.produce(lines[part * n // 12:(part + 1) * n // 12])
+            before = self.final_end()
+            harness.wait_for(lambda: self.final_end() > before or part == 11, 60, f"finals of part {part}")
+            name = self.wait_publisher(alive) if part % 3 == 0 else rng.choice(sorted(alive))
+            if part % 2 == 0:
+                self.kpids[name].kill()
+                kills += 1
+            else:
+                self.kpids[name].stop()
+            alive.discard(name)
+            moves += 1
+            if len(alive) == 1 or rng.random() < 0.5:
+                back = rng.choice(sorted({"a", "b", "c"} - alive))
+                self.start(back)
+                alive.add(back)
+        self.settle("many", lines)
+        reader.end()
+        print(f"{kills} kills, {moves} moves; read {reader.looks} times, {len(reader.finals)} finals, "
+              f"{reader.partial} partial", flush=True)
+        self.assertEqual(reader.wrong[:5], [], f"{len(reader.wrong)} figures that no reader should see")
+        self.assertGreater(len(reader.finals), 500)
+        print(f"{self.same_as_whole(lines)} figures equal", flush=True)
+
+
+if __name__ == "__main__":
+    harness.main()
