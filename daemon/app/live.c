@@ -3,7 +3,8 @@
  * topics stood idle at exactly the offsets of that commit. So a publisher elsewhere knows that the owner lives, and what
  * a header can't say: that no more is to come for now.
  *
- *   1 <nonce> <seq>  then for each topic: <idle 0|1> <at its end 0|1> <next offset> <log's end, -1 not known>
+ *   1 <nonce> <seq>  then for each topic: <idle 0|1> <at its end 0|1> <next offset> <log's end, -1 not known>,
+ *   then the instance's name
  *
  * Once a topic was called idle, a boundary may become final that is ahead of the shard's clock. Until the publisher has
  * said that it works on a later commit, every event that is taken may therefore be a correction.
@@ -39,6 +40,7 @@ static void write_one(struct daemon *d, struct slot_owner *slot, struct kpid_buf
         claims = claims || idle;
         kpid_buf_printf(text, " %d %d %" PRId64 " %" PRId64, idle, at_end, next, end);
     }
+    kpid_buf_printf(text, " %s", d->company.name);
     if (claims) {
         slot->claim_seq = kpid_store_seq(slot->store);
         kpid_shard_watch_all(slot->shard, KPID_FOREVER);

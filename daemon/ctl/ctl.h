@@ -27,6 +27,7 @@ int ctl_ledger(struct ctl *ctl);
 int ctl_lag(struct ctl *ctl);
 int ctl_replay(struct ctl *ctl);
 int ctl_shard(struct ctl *ctl);
+int ctl_instances(struct ctl *ctl);
 
 /* explain.c: false after saying which KPIs there are. */
 bool ctl_kpi_known(const struct ctl *ctl, const char *name);

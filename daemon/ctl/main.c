@@ -19,6 +19,7 @@ static const struct command {
     { "ledger", "", "where every event went", ctl_ledger, 0, 0 },
     { "lag", "", "what is not read yet, by partition", ctl_lag, 0, 0 },
     { "shard", "reset SOURCE/PARTITION", "how a shard goes on that holds: --keep or --rebuild", ctl_shard, 2, 2 },
+    { "instances", "[remove NAME]", "who shares the work, who publishes, how far each shard is", ctl_instances, 0, 2 },
     { "replay", "FILE", "runs events of a file through the engine, here (- is standard input)", ctl_replay, 1, 1 },
 };
 
@@ -26,7 +27,7 @@ static void usage(FILE *to)
 {
     fputs("usage: kpictl [OPTIONS] COMMAND [ARGUMENT]\n\n", to);
     for (size_t i = 0; i < KPID_COUNT_OF(commands); i++)
-        fprintf(to, "  %-8s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        fprintf(to, "  %-9s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
     fputs("\n"
           "  -c, --config FILE    the configuration; default /etc/kpid/kpid.yaml\n"
           "  -j, --json           JSON, one value a line\n"

@@ -343,6 +343,44 @@ class Instances(harness.TestCase):
             return True
         harness.wait_for(corrected, 20, f"{want} orders in the minute")
 
+    def test_kpictl_lists_and_forgets_them(self):
+        lines = shop(self.topic, 16, 200, self.partitions)
+        self.start("a", "b")
+        self.wait_spread(("a", "b"))
+        self.kafka.produce(lines)
+        self.settle("many", lines)
+        config = self.kpids["a"].config
+
+        def listed():
+            found = [json.loads(line) for line in harness.kpictl("-c", config, "--json", "instances").stdout.splitlines()]
+            return ({one["instance"].split("@")[0]: one for one in found if "instance" in one},
+                    {one["shard"]: one for one in found if "shard" in one})
+
+        def complete():
+            instances, shards = listed()
+            assert sorted(instances) == ["a", "b"] and all(one["alive"] for one in instances.values()), instances
+            assert sorted(shards) == sorted(f"shop/{p}" for p in range(self.partitions)), sorted(shards)
+            assert all(one["owner"].split("@")[0] in ("a", "b") for one in shards.values()), shards
+            assert sum(one["topics"][0]["next_offset"] for one in shards.values()) == len(lines), shards
+            assert all(one["topics"][0]["lag"] == 0 for one in shards.values()), shards
+            assert [one["publishes"] for one in instances.values()].count(True) == 1, instances
+            assert sum(one["active"] for one in instances.values()) == self.partitions, instances
+            return instances
+        instances = harness.wait_for(complete, 20, "both instances and all shards")
+        text = harness.kpictl("-c", config, "instances").stdout
+        self.assertRegex(text, r"  a@\S+ +(publishes|counts) +\d+ of \d+ shards, lag 0, ")
+        self.assertRegex(text, r"  shop/11: seq \d+, \S+ at \d+, lag 0, owner [ab]@")
+        gone = instances["b"]["instance"]
+        refused = harness.kpictl("-c", config, "instances", "remove", gone, check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertRegex(refused.stderr, r"is alive, seen \d\.\d s ago: stop it instead")
+        self.kpids["b"].kill()
+        harness.wait_for(lambda: not listed()[0]["b"]["alive"], 20, "silence")
+        harness.kpictl("-c", config, "instances", "remove", gone)
+        self.assertEqual(sorted(listed()[0]), ["a"])
+        self.assertEqual(harness.kpictl("-c", config, "instances", "remove", gone, check=False).returncode, 1)
+        self.assertEqual(harness.kpictl("-c", config, "instances", "drop", gone, check=False).returncode, 2)
+
     def test_a_shard_of_a_newer_version_is_left_alone(self):
         self.kafka.produce(shop(self.topic, 15, 100, self.partitions))
         self.start("a")
