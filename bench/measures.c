@@ -48,6 +48,8 @@ int main(int argc, char **argv)
     }
     if (all || !strcmp(table, "cost"))
         kpid_bench_cost(rounds, events);
+    if (all || !strcmp(table, "cost"))
+        kpid_bench_join(rounds, events);
     if (all || !strcmp(table, "growth"))
         kpid_bench_growth(rounds, events);
     if (all || !strcmp(table, "state"))

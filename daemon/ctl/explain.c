@@ -38,33 +38,6 @@ void ctl_ms_print(int64_t ms)
         printf("%" PRId64 "ms", ms);
 }
 
-/* Panes of a rung that span so much; a day is the shortest period. */
-static double panes_in(const struct kpid_rung *rung, int64_t ms)
-{
-    static const double days[] = { 1, 7, 28, 90, 365 };
-
-    return (double)ms / (rung->kind == KPID_RUNG_FIXED ? (double)rung->width_ms : days[rung->period.unit] * 86400000);
-}
-
-/* Panes that a group can have at the most; *ret_back: how many of them because figures look back. */
-static double panes_of(const struct kpid_measure *measure, double *ret_back)
-{
-    double panes = 0;
-
-    *ret_back = 0;
-    for (size_t r = 0; r < measure->n_rungs; r++) {
-        const struct kpid_rung *rung = &measure->rungs[r];
-        if (rung->kind == KPID_RUNG_ALL) {
-            panes += 1 + panes_in(&measure->rungs[rung->parent], rung->lag_ms);
-            *ret_back += panes_in(&measure->rungs[rung->parent], rung->lag_ms);
-        } else {
-            panes += panes_in(rung, rung->keep_ms) + 2;
-            *ret_back += panes_in(rung, rung->earlier_ms);
-        }
-    }
-    return panes;
-}
-
 static void print_rungs(const struct kpid_measure *measure)
 {
     static const char *const units[] = { "day", "week", "month", "quarter", "year" };
@@ -96,7 +69,6 @@ static void print_rungs(const struct kpid_measure *measure)
 static void print_measure(const struct kpid_model *model, const struct kpid_measure *measure)
 {
     const struct kpid_source *source = &model->sources[measure->source];
-    double back, panes = panes_of(measure, &back);
 
     printf("  measure %s: %s", measure->name, measure->agg->name);
     if (measure->value.n)
@@ -108,11 +80,7 @@ static void print_measure(const struct kpid_model *model, const struct kpid_meas
     ctl_joins_print(model, source);
     ctl_keyed_print(measure);
     print_rungs(measure);
-    printf("    state: a cell is %zu bytes and its sketch; at most %.0f cells a group and shard, %u groups\n",
-           measure->agg->cell_bytes, panes, source->max_groups);
-    if (back > 0)
-        printf("    of these cells %.0f a group and shard (%.0f bytes) are there for figures that look back\n", back,
-               back * (double)measure->agg->cell_bytes);
+    ctl_costs_print(model, measure);
     printf("    late events: out_of_order ");
     ctl_ms_print(source->out_of_order_ms);
     printf(", allowed_lateness ");
@@ -137,7 +105,9 @@ static int explain_json(const struct ctl *ctl, const struct kpid_kpi *kpi)
         kpid_buf_add_json(&out, name, strlen(name));
         separator = ",";
     }
-    kpid_buf_add_str(&out, "],\"windows\":[");
+    kpid_buf_add_char(&out, ']');
+    ctl_costs_json(ctl->model, kpi, &out);
+    kpid_buf_add_str(&out, ",\"windows\":[");
     separator = "";
     for (size_t w = 0; w < kpi->n_windows; w++) {
         kpid_buf_add_str(&out, separator);
@@ -197,9 +167,7 @@ int ctl_explain(struct ctl *ctl)
                    kpi->name, window->name, prefix, kpi->name, window->name, window->history);
         for (size_t i = 0; i < kpi->n_sketches; i++)
             if (kpi->sketches[i].window == w)
-                printf("    sketch:  PFCOUNT %s:hll:{%s}:%s:<start ms>%s (12 KiB each)\n", prefix,
-                       ctl->model->measures[kpi->refs[kpi->sketches[i].ref].measure].name, window->name,
-                       kpi->sketches[i].groups ? "[:<group>]" : "");
+                ctl_sketch_print(ctl->model, kpi, &kpi->sketches[i]);
     }
     for (size_t r = 0; r < kpi->n_rules; r++)
         printf("  alert %s: window %s, fires at %+.1f %%, clears above %+.1f %%\n", kpi->rules[r].name,

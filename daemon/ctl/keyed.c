@@ -1,4 +1,4 @@
-/* Keyed measures in what explain says: what a clock runs by, and what keys cost. */
+/* Keyed measures in what explain says: what a clock runs by, a session ends with, and so on. */
 #include "ctl.h"
 
 #include <stdio.h>
@@ -70,7 +70,6 @@ static void retention_print(const struct kpid_keyed_spec *spec)
 void ctl_keyed_print(const struct kpid_measure *measure)
 {
     const struct kpid_keyed *kind = measure->agg->keyed;
-    size_t levels = measure->n_groupings;
 
     if (!kind)
         return;
@@ -83,9 +82,4 @@ void ctl_keyed_print(const struct kpid_measure *measure)
         funnel_print(&measure->keyed);
     else if (kind == &kpid_keyed_retention)
         retention_print(&measure->keyed);
-    printf("    keys: at most %u a shard, %zu bytes %s of each%s", measure->keyed.max_keys,
-           kind->width * sizeof(int64_t) + (levels - 1) * sizeof(uint32_t), kind->item,
-           measure->keyed.aged ? "" : "\n");
-    if (measure->keyed.aged)
-        printf(", %zu bytes an opening for the oldest\n", levels * 40);
 }

@@ -14,7 +14,7 @@ static const struct command {
     { "check", "", "reads the configuration and says everything that is wrong with it", ctl_check, 0, 0 },
     { "explain", "KPI", "what a KPI reads, its windows, its state, where it is in Redis", ctl_explain, 1, 1 },
     { "show", "[KPI]", "the newest figures, by window and group", ctl_show, 0, 1 },
-    { "top", "", "a live view of all KPIs and alerts (--once: one picture)", ctl_top, 0, 0 },
+    { "top", "", "a live view of all KPIs and alerts: search, orders, pages (--once: one picture)", ctl_top, 0, 0 },
     { "alerts", "", "alerts that are active, and the last transitions", ctl_alerts, 0, 0 },
     { "ledger", "", "where every event went", ctl_ledger, 0, 0 },
     { "lag", "", "what is not read yet, by partition", ctl_lag, 0, 0 },
@@ -32,9 +32,11 @@ static void usage(FILE *to)
           "  -c, --config FILE    the configuration; default /etc/kpid/kpid.yaml\n"
           "  -j, --json           JSON, one value a line\n"
           "      --redis URL      another Redis than the configuration's\n"
-          "  -w, --window NAME    show: only this window\n"
+          "  -w, --window NAME    show: only this window; top: instead of each KPI's first\n"
           "  -n, --entries N      alerts: how many transitions (default 10)\n"
           "      --once           top: one picture, then the end\n"
+          "      --sort FIELD     top: by deviation (worst first), status, kpi, group, owner, value or config\n"
+          "      --match TEXT     top: only KPIs, groups and owners with this text in them\n"
           "      --keep           shard reset: its figures stay, and reading goes on\n"
           "      --rebuild        shard reset: the whole log is counted again\n"
           "      --topic NAME     replay: the topic of plain events\n"
@@ -109,13 +111,14 @@ static int number(const char *text, int low, int high, int *ret)
 
 int main(int argc, char **argv)
 {
-    enum { REDIS = 256, ONCE, TOPIC, PARTITIONS, KEEP, REBUILD };
+    enum { REDIS = 256, ONCE, TOPIC, PARTITIONS, KEEP, REBUILD, SORT, MATCH };
     static const struct option options[] = {
         { "config", required_argument, NULL, 'c' },     { "json", no_argument, NULL, 'j' },
         { "redis", required_argument, NULL, REDIS },    { "window", required_argument, NULL, 'w' },
         { "entries", required_argument, NULL, 'n' },    { "once", no_argument, NULL, ONCE },
         { "topic", required_argument, NULL, TOPIC },    { "partitions", required_argument, NULL, PARTITIONS },
         { "keep", no_argument, NULL, KEEP },            { "rebuild", no_argument, NULL, REBUILD },
+        { "sort", required_argument, NULL, SORT },      { "match", required_argument, NULL, MATCH },
         { "quiet", no_argument, NULL, 'q' },            { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },          { NULL, 0, NULL, 0 }
     };
@@ -132,6 +135,8 @@ int main(int argc, char **argv)
         case REDIS: ctl.redis_url = optarg; break;
         case KEEP: ctl.keep = true; break;
         case REBUILD: ctl.rebuild = true; break;
+        case SORT: ctl.sort = optarg; break;
+        case MATCH: ctl.match = optarg; break;
         case ONCE: ctl.once = true; break;
         case TOPIC: ctl.topic = optarg; break;
         case PARTITIONS: code = number(optarg, 1, 10000, &ctl.partitions); break;

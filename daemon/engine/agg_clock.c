@@ -157,6 +157,12 @@ static size_t clock_heap_bytes(const void *cell)
     return bytes;
 }
 
+static size_t clock_heap_max(const struct kpid_agg_param *param, size_t tracks)
+{
+    (void)param;
+    return tracks * KPID_QUANTILE_BYTES_MAX + (tracks - 1) * sizeof(struct clock_track);
+}
+
 static bool is_empty(const struct clock_track *t)
 {
     return !t->durations.n && !t->met && !t->missed && !t->open && !t->breached && !t->due;
@@ -273,6 +279,7 @@ const struct kpid_agg kpid_agg_clock = {
     .name = "clock",
     .input = KPID_INPUT_NONE,
     .cell_bytes = sizeof(struct clock_cell),
+    .event_ns = 360,
     .levels = true,
     .keyed = &kpid_keyed_clock,
     .add = clock_add,
@@ -282,6 +289,7 @@ const struct kpid_agg kpid_agg_clock = {
     .narrow = clock_narrow,
     .release = clock_release,
     .heap_bytes = clock_heap_bytes,
+    .heap_max = clock_heap_max,
     .pack = clock_pack,
     .unpack = clock_unpack,
     .part = clock_part,

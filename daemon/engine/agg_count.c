@@ -52,6 +52,7 @@ const struct kpid_agg kpid_agg_count = {
     .name = "count",
     .input = KPID_INPUT_NONE,
     .cell_bytes = sizeof(uint64_t),
+    .event_ns = 30,
     .add = count_add,
     .merge = count_merge,
     .pack = count_pack,

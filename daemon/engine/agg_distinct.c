@@ -26,6 +26,12 @@ static size_t distinct_heap_bytes(const void *cell)
     return kpid_hll_bytes(cell);
 }
 
+static size_t distinct_heap_max(const struct kpid_agg_param *param, size_t tracks)
+{
+    (void)param, (void)tracks;
+    return KPID_HLL_BYTES_MAX;
+}
+
 static void distinct_pack(const void *cell, struct kpid_buf *out)
 {
     kpid_hll_pack(cell, out);
@@ -68,10 +74,12 @@ const struct kpid_agg kpid_agg_distinct = {
     .name = "distinct",
     .input = KPID_INPUT_ANY,
     .cell_bytes = sizeof(struct kpid_hll),
+    .event_ns = 140,
     .add = distinct_add,
     .merge = distinct_merge,
     .release = distinct_release,
     .heap_bytes = distinct_heap_bytes,
+    .heap_max = distinct_heap_max,
     .pack = distinct_pack,
     .unpack = distinct_unpack,
     .part = distinct_part,

@@ -154,6 +154,13 @@ static size_t funnel_heap_bytes(const void *cell)
     return bytes;
 }
 
+static size_t funnel_heap_max(const struct kpid_agg_param *param, size_t tracks)
+{
+    (void)tracks;
+    return sizeof(struct block) + param->n_steps * sizeof(struct step) +
+           (param->n_steps - 1u) * (sizeof(struct kpid_durations) + KPID_QUANTILE_BYTES_MAX);
+}
+
 /* As many steps as anything stands in: what was taken back leaves no trace. */
 static size_t steps_in_use(const struct block *b)
 {
@@ -342,6 +349,7 @@ const struct kpid_agg kpid_agg_funnel = {
     .name = "funnel",
     .input = KPID_INPUT_NONE,
     .cell_bytes = sizeof(struct funnel_cell),
+    .event_ns = 410,
     .levels = true,
     .keyed = &kpid_keyed_funnel,
     .add = funnel_add,
@@ -351,6 +359,7 @@ const struct kpid_agg kpid_agg_funnel = {
     .narrow = funnel_narrow,
     .release = funnel_release,
     .heap_bytes = funnel_heap_bytes,
+    .heap_max = funnel_heap_max,
     .pack = funnel_pack,
     .unpack = funnel_unpack,
     .part = funnel_part,

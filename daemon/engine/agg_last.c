@@ -98,6 +98,7 @@ const struct kpid_agg kpid_agg_last = {
     .name = "last",
     .input = KPID_INPUT_NUMBER,
     .cell_bytes = sizeof(struct last_cell),
+    .event_ns = 35,
     .add = last_add,
     .merge = last_merge,
     .pack = last_pack,

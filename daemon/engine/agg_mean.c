@@ -96,6 +96,7 @@ const struct kpid_agg kpid_agg_mean = {
     .name = "mean",
     .input = KPID_INPUT_NUMBER,
     .cell_bytes = sizeof(struct mean_cell),
+    .event_ns = 40,
     .add = mean_add,
     .merge = mean_merge,
     .pack = mean_pack,

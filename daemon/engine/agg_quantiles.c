@@ -59,6 +59,12 @@ static size_t quantiles_heap_bytes(const void *cell)
     return kpid_quantile_bytes(&((const struct quantiles_cell *)cell)->sketch);
 }
 
+static size_t quantiles_heap_max(const struct kpid_agg_param *param, size_t tracks)
+{
+    (void)param, (void)tracks;
+    return KPID_QUANTILE_BYTES_MAX;
+}
+
 static void quantiles_pack(const void *cell, struct kpid_buf *out)
 {
     const struct quantiles_cell *c = cell;
@@ -122,10 +128,12 @@ const struct kpid_agg kpid_agg_quantiles = {
     .name = "quantiles",
     .input = KPID_INPUT_NUMBER,
     .cell_bytes = sizeof(struct quantiles_cell),
+    .event_ns = 100,
     .add = quantiles_add,
     .merge = quantiles_merge,
     .release = quantiles_release,
     .heap_bytes = quantiles_heap_bytes,
+    .heap_max = quantiles_heap_max,
     .pack = quantiles_pack,
     .unpack = quantiles_unpack,
     .part = quantiles_part,

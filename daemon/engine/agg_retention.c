@@ -107,6 +107,12 @@ static size_t retention_heap_bytes(const void *cell)
     return b ? sizeof(*b) + b->n * sizeof(struct day) : 0;
 }
 
+static size_t retention_heap_max(const struct kpid_agg_param *param, size_t tracks)
+{
+    (void)tracks;
+    return sizeof(struct block) + param->n_steps * sizeof(struct day);
+}
+
 static bool is_empty(const struct block *b)
 {
     static const struct day none;
@@ -240,6 +246,7 @@ const struct kpid_agg kpid_agg_retention = {
     .name = "retention",
     .input = KPID_INPUT_NONE,
     .cell_bytes = sizeof(struct retention_cell),
+    .event_ns = 150,
     .levels = true,
     .keyed = &kpid_keyed_retention,
     .add = retention_add,
@@ -247,6 +254,7 @@ const struct kpid_agg kpid_agg_retention = {
     .merge_level = retention_merge_level,
     .release = retention_release,
     .heap_bytes = retention_heap_bytes,
+    .heap_max = retention_heap_max,
     .pack = retention_pack,
     .unpack = retention_unpack,
     .part = retention_part,

@@ -89,6 +89,12 @@ static size_t session_heap_bytes(const void *cell)
     return kpid_quantile_bytes(&((const struct session_cell *)cell)->durations.sketch);
 }
 
+static size_t session_heap_max(const struct kpid_agg_param *param, size_t tracks)
+{
+    (void)param, (void)tracks;
+    return KPID_QUANTILE_BYTES_MAX;
+}
+
 static void session_pack(const void *cell, struct kpid_buf *out)
 {
     const struct session_cell *c = cell;
@@ -171,6 +177,7 @@ const struct kpid_agg kpid_agg_session = {
     .name = "session",
     .input = KPID_INPUT_NONE,
     .cell_bytes = sizeof(struct session_cell),
+    .event_ns = 190,
     .levels = true,
     .keyed = &kpid_keyed_session,
     .add = session_add,
@@ -180,6 +187,7 @@ const struct kpid_agg kpid_agg_session = {
     .narrow = session_narrow,
     .release = session_release,
     .heap_bytes = session_heap_bytes,
+    .heap_max = session_heap_max,
     .pack = session_pack,
     .unpack = session_unpack,
     .part = session_part,

@@ -70,6 +70,7 @@ const struct kpid_agg kpid_agg_sum = {
     .name = "sum",
     .input = KPID_INPUT_NUMBER,
     .cell_bytes = sizeof(struct sum_cell),
+    .event_ns = 30,
     .add = sum_add,
     .merge = sum_merge,
     .pack = sum_pack,

@@ -276,6 +276,21 @@ static size_t top_heap_bytes(const void *cell)
                : 0;
 }
 
+/* Between two prunings up to twice the keys, in an array that doubles; as many places again as half of them is used. */
+static size_t top_heap_max(const struct kpid_agg_param *param, size_t tracks)
+{
+    size_t keys = 2 * (size_t)param->top_keys, cap = 4, places = 8, width = 16;
+    (void)tracks;
+    while (cap < keys)
+        cap *= 2;
+    while (places < 2 * keys)
+        places *= 2;
+    while (width < param->top_keys && width < WIDTH_MAX)
+        width *= 2;
+    return sizeof(struct top) + cap * sizeof(struct entry) + places * sizeof(uint32_t) +
+           keys * (KPID_TOP_KEY_BYTES + 1) + ROWS * width * sizeof(kpid_u128);
+}
+
 /* ---- storage: the canonical part ---- */
 
 static int packed_compare(const void *a, const void *b)
@@ -458,10 +473,12 @@ const struct kpid_agg kpid_agg_top = {
     .name = "top",
     .input = KPID_INPUT_KEY,
     .cell_bytes = sizeof(struct top_cell),
+    .event_ns = 220,
     .add = top_add,
     .merge = top_merge,
     .release = top_release,
     .heap_bytes = top_heap_bytes,
+    .heap_max = top_heap_max,
     .pack = top_pack,
     .unpack = top_unpack,
     .part = top_part,

@@ -27,6 +27,7 @@
 #define ALPHA_INFINITE 0.721347520444481703680 /* 1 / (2 ln 2) */
 #define CAP_FIRST      4
 #define CAP_LAST       1760 /* holds KPID_HLL_EXACT_MAX at 7/8 */
+_Static_assert(CAP_LAST * sizeof(uint64_t) == KPID_HLL_BYTES_MAX, "what explain says of it");
 
 #define PACK_SPARSE 0
 #define PACK_DENSE  1

@@ -18,6 +18,7 @@
 
 #define BUCKETS_MAX   2048
 #define BUCKETS_GRAIN 16
+_Static_assert(2 * BUCKETS_MAX * sizeof(uint64_t) == KPID_QUANTILE_BYTES_MAX, "what explain says of it");
 #define ERROR_MIN     1e-6 /* below, bucket numbers would not fit in 32 bits */
 #define INDEX_BOUND   1000000000
 

@@ -82,6 +82,7 @@ struct kpid_agg {
     const char *name;
     enum kpid_agg_input input;
     size_t cell_bytes;
+    uint16_t event_ns; /* about so much CPU an event that it counts, as seen by bench/measures.c; for explain only */
     bool levels; /* keeps levels (steps summed from the beginning of time): has merge_level */
     const struct kpid_keyed *keyed; /* rules, if it follows from several events with one key; else NULL */
 
@@ -92,6 +93,8 @@ struct kpid_agg {
     void (*narrow)(void *cell);       /* min and max back to the settled ones; WIDEN samples follow */
     void (*release)(void *cell);                       /* heap only; leaves a zeroed cell */
     size_t (*heap_bytes)(const void *cell);
+    /* What heap_bytes can come to at the most, with so many tracks (1 but for clocks); NULL: 0. */
+    size_t (*heap_max)(const struct kpid_agg_param *param, size_t tracks);
     void (*pack)(const void *cell, struct kpid_buf *out); /* canonical */
     bool (*unpack)(void *cell, struct kpid_unpack *in);   /* into a zeroed cell */
 

@@ -30,6 +30,7 @@ void kpid_hll_merge(struct kpid_hll *into, const struct kpid_hll *from);
 uint64_t kpid_hll_estimate(const struct kpid_hll *hll);
 bool kpid_hll_exact(const struct kpid_hll *hll);
 size_t kpid_hll_bytes(const struct kpid_hll *hll); /* heap bytes held */
+#define KPID_HLL_BYTES_MAX 14080 /* of heap, just before it becomes registers, which are 12,288 */
 void kpid_hll_pack(const struct kpid_hll *hll, struct kpid_buf *out); /* canonical: equal sets give equal bytes */
 bool kpid_hll_unpack(struct kpid_hll *ret, struct kpid_unpack *in) KPID_MUST_CHECK;
 

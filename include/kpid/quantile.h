@@ -41,6 +41,7 @@ bool kpid_quantile_at(const struct kpid_quantile *q, const struct kpid_quantile_
 /* Values whose error is no longer bounded, because their bucket was collapsed. */
 uint64_t kpid_quantile_collapsed(const struct kpid_quantile *q);
 size_t kpid_quantile_bytes(const struct kpid_quantile *q); /* heap bytes held */
+#define KPID_QUANTILE_BYTES_MAX 32768 /* of heap: 2,048 counters of 8 bytes a sign; of 2 bytes as long as they are small */
 void kpid_quantile_pack(const struct kpid_quantile *q, struct kpid_buf *out); /* canonical */
 bool kpid_quantile_unpack(struct kpid_quantile *ret, struct kpid_unpack *in) KPID_MUST_CHECK;
 

@@ -228,6 +228,44 @@ Test(agg, cells_keep_to_the_budget)
     cr_assert_leq(agg_named("sum")->cell_bytes, 32);
 }
 
+/* What explain says of a cell holds, with values over the whole range, and keys as long and as many as can be. */
+Test(agg, cells_never_hold_more_than_they_say)
+{
+    for (size_t a = 0; kpid_agg_at(a) != NULL; a++) {
+        const struct kpid_agg *agg = agg_named(kpid_agg_at(a)->name);
+        struct kpid_agg_param param = param_of(2, false);
+        size_t most = 0, max = agg->heap_max ? agg->heap_max(&param, 1) : 0;
+        struct cell cell = {0}, other = {0};
+        char key[KPID_TOP_KEY_BYTES];
+        cr_assert_eq(agg->heap_max != NULL, agg->heap_bytes != NULL, "%s", agg->name);
+        cr_assert_gt(agg->event_ns, 0, "%s", agg->name);
+        state = 5;
+        for (int i = 0; agg->heap_max && i < 200000; i++) {
+            struct kpid_sample sample = {.value = (kpid_i128)(draw() >> (2 + draw() % 62)) + 1, .weight = 1, .hash = draw(),
+                                         .offset = i, .key = key, .key_len = sizeof(key)};
+            if (agg->levels) { /* durations of each step or track */
+                sample.kind = KPID_SAMPLE_DURATION;
+                sample.part = (uint8_t)(strcmp(agg->name, "funnel") == 0 ? draw() % param.n_steps : 0);
+            }
+            if (draw() % 2)
+                sample.value = -sample.value;
+            if (strcmp(agg->name, "top") == 0)
+                sample.value = sample.value < 0 ? -sample.value : sample.value;
+            memset(key, 'k', sizeof(key));
+            memcpy(key, &sample.hash, sizeof(sample.hash));
+            agg->add(i % 5 ? &cell : &other, &sample, &param);
+            if (i % 20000 == 19999)
+                agg->merge(&cell, &other, &param);
+            size_t bytes = agg->heap_bytes(&cell);
+            most = bytes > most ? bytes : most;
+        }
+        cr_assert_leq(most, max, "%s holds %zu bytes, and says %zu", agg->name, most, max);
+        cr_assert(most * 4 >= max || agg->levels, "%s holds %zu bytes at the most, and says %zu", agg->name, most, max);
+        cell_release(agg, &cell);
+        cell_release(agg, &other);
+    }
+}
+
 Test(agg, nothing_is_zero_or_none)
 {
     static const struct {
