@@ -104,6 +104,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
         free(ev->kpis[k].cells);
         for (size_t w = 0; w < ev->model->kpis[k].n_windows; w++)
             free(ev->kpis[k].progress[w].gone.at);
+        kpid_sketches_release(ev, k);
         free(ev->kpis[k].names_groups);
         free(ev->kpis[k].progress);
     }

@@ -57,6 +57,7 @@ struct kpi_plan {
     struct kpid_rank *ranks; /* of the group at work; NULL: the KPI is no list of keys */
     size_t n_ranks;
     const void **cells;    /* n_refs: of the group at work */
+    struct kpid_picks *picks; /* of each of the KPI's sketches: the groups of the window at work (sketch.c) */
 };
 
 struct reader_rows {
@@ -117,6 +118,12 @@ int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi);
 int64_t kpid_kpi_reach(struct kpid_evaluator *ev, uint32_t kpi, int64_t boundary_ms);
 /* How far behind `of` the ref's own boundary lies while the window stays the same. */
 int64_t kpid_ref_back(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of);
+/* sketch.c: what is published beside a window's snapshots for Redis' own commands. Each snapshot is taken between _begin
+ * and _end; those of groups go out at the end. */
+void kpid_sketches_begin(struct kpid_evaluator *ev, const struct occasion *occasion);
+void kpid_sketches_take(struct kpid_evaluator *ev, const struct occasion *occasion, const struct kpid_snapshot *snapshot);
+void kpid_sketches_end(struct kpid_evaluator *ev, const struct occasion *occasion);
+void kpid_sketches_release(struct kpid_evaluator *ev, uint32_t kpi);
 /* judge.c */
 void kpid_judge(struct kpid_evaluator *ev, const struct occasion *occasion, const struct kpid_snapshot *snapshot);
 void kpid_judge_end(struct kpid_evaluator *ev, const struct occasion *occasion, const char *const *group);

@@ -103,18 +103,6 @@ static int compare_groups(const struct kpid_gather_row *a, const struct kpid_gat
     return 0;
 }
 
-/* What is published beside the snapshot for Redis' own commands; of groups as many as kpi:win keeps. */
-static void put_sketches(struct kpid_evaluator *ev, const struct occasion *o, const struct kpid_snapshot *snapshot)
-{
-    const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
-    bool total = !snapshot->group && !snapshot->other;
-
-    for (size_t i = 0; i < kpi->n_sketches; i++)
-        if (kpi->sketches[i].window == o->window &&
-            (total || (kpi->sketches[i].groups && ev->kpis[o->kpi].progress[o->window].groups <= kpi->history_groups + 1)))
-            ev->sink->sketch(ev->ctx, o->kpi, &kpi->sketches[i], snapshot, ev->kpis[o->kpi].cells[kpi->sketches[i].ref]);
-}
-
 static void finish(struct kpid_evaluator *ev, const struct occasion *o, const char *const *group, bool other,
                    uint32_t reasons)
 {
@@ -137,8 +125,7 @@ static void finish(struct kpid_evaluator *ev, const struct occasion *o, const ch
     }
     if (o->judge && !o->again)
         kpid_judge(ev, o, &snapshot);
-    if (o->places & KPID_PLACE_WINDOW && ev->sink->sketch)
-        put_sketches(ev, o, &snapshot);
+    kpid_sketches_take(ev, o, &snapshot);
     if (o->places && ev->sink->snapshot) {
         if (o->judge && o->last_ms > snapshot.boundary_ms && snapshot.end_ms == snapshot.boundary_ms) {
             /* The run's last window is the one that readers find newest; its figures are the same. */
@@ -196,10 +183,12 @@ void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *o)
         const struct reader_rows *rows = &ev->rows[plan->refs[i].reader * 2];
         read_ref(ev, o, i, rows->n ? rows->rows[0].cell : NULL);
     }
+    kpid_sketches_begin(ev, o);
     finish(ev, o, NULL, false, reasons);
     if (!kpi->n_by)
         return;
     run_groups(ev, o);
+    kpid_sketches_end(ev, o);
     if (o->judge && !o->again)
         kpid_gone_find(ev, o);
 }

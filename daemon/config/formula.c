@@ -36,6 +36,13 @@ static void unknown_name(struct resolver *r, const struct kpid_formula_text *tex
     kpid_names_release(&names);
 }
 
+/* The key that a measure needs for one of its parts to say anything, and has not; NULL: none. */
+static const char *lacks_for(const struct kpid_measure *measure, int part)
+{
+    return measure->agg->keyed && kpid_keyed_row_of(measure)->lacks ? kpid_keyed_row_of(measure)->lacks(measure, part)
+                                                                     : NULL;
+}
+
 static bool part_resolve(struct resolver *r, const struct kpid_formula_text *text,
                          struct kpid_formula_leaf *leaf, const char *part)
 {
@@ -43,9 +50,7 @@ static bool part_resolve(struct resolver *r, const struct kpid_formula_text *tex
     if (!measure->agg)
         return false; /* has its own fault */
     leaf->part = part ? kpid_keyed_part(measure, part) : 0;
-    const char *lacks = leaf->part >= 0 && measure->agg->keyed && kpid_keyed_row_of(measure)->lacks
-                            ? kpid_keyed_row_of(measure)->lacks(measure, leaf->part)
-                            : NULL;
+    const char *lacks = leaf->part >= 0 ? lacks_for(measure, leaf->part) : NULL;
     if (lacks) {
         kpid_fault_add(&r->loader->faults, place_of(r, text, leaf), "part `%s` says nothing: measure `%s` has no `%s`",
                        part, measure->name, lacks);
@@ -234,9 +239,13 @@ static void parts_add(const struct kpid_model *model, struct kpid_kpi *kpi, cons
     int track = only->part - kpid_part_plain(agg, only->part);
     for (size_t i = 0; agg->published && agg->published[i]; i++) {
         const char *name = agg->published[i];
-        int part = track + agg->part(name, strlen(name));
+        int part = track + agg->part(name, strlen(name)), aged = agg->aged ? agg->aged(part) : -1;
         if (agg->has_part && !agg->has_part(part, &model->measures[measure].param))
             continue;
+        if (lacks_for(&model->measures[measure], part))
+            continue;
+        if (aged >= 0 && !(model->measures[measure].keyed.aged >> aged & 1))
+            continue; /* nobody asks for it, so it is not kept */
         size_t at = kpi->n_refs + kpi->n_parts++;
         kpi->refs = kpid_realloc(kpi->refs, (at + 1) * sizeof *kpi->refs);
         kpi->refs[at] = (struct kpid_ref){
@@ -286,12 +295,28 @@ static void kpi_build(struct resolver *r, uint32_t index)
     }
 }
 
+/* Which tracks of a keyed measure some KPI asks the oldest of. */
+static void ages_find(const struct resolver *r, const struct kpid_formula_text *text)
+{
+    for (size_t i = 0; text->good && i < text->n; i++) {
+        const struct kpid_formula_leaf *leaf = &text->leaves[i];
+        if (leaf->op != KPID_F_REF || leaf->kpi >= 0)
+            continue;
+        struct kpid_measure *measure = &r->loader->model->measures[leaf->measure];
+        int track = measure->agg->aged ? measure->agg->aged(leaf->part) : -1;
+        if (track >= 0)
+            measure->keyed.aged |= 1u << track;
+    }
+}
+
 void kpid_formulas_resolve(struct kpid_loader *loader, struct kpid_formula_text *texts)
 {
     struct kpid_model *model = loader->model;
     struct resolver r = {.loader = loader, .texts = texts};
     for (uint32_t i = 0; i < model->n_kpis; i++)
         text_check(&r, i);
+    for (uint32_t i = 0; i < model->n_kpis; i++)
+        ages_find(&r, &texts[i]);
     for (uint32_t i = 0; i < model->n_kpis; i++) {
         model->kpis[i].numerator = model->kpis[i].denominator = -1;
         if (texts[i].good && texts[i].n > 0)

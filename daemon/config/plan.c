@@ -79,17 +79,6 @@ static void groupings_plan(struct kpid_model *model, size_t index)
     }
 }
 
-/* Which tracks of a keyed measure some KPI asks the oldest of. */
-static void ages_plan(struct kpid_model *model, const struct kpid_kpi *kpi)
-{
-    for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++) {
-        struct kpid_measure *measure = &model->measures[kpi->refs[i].measure];
-        int track = measure->agg->aged ? measure->agg->aged(kpi->refs[i].part) : -1;
-        if (track >= 0)
-            measure->keyed.aged |= 1u << track;
-    }
-}
-
 /* ---- dispatch by type
  * ---------------------------------------------------------------------------------------- */
 
@@ -232,8 +221,6 @@ void kpid_model_plan(struct kpid_loader *loader)
     model->plans = kpid_zalloc(model->n_sources + 1, sizeof *model->plans);
     for (size_t i = 0; i < model->n_sources; i++)
         grouping_add(&model->plans[i], NULL, 0);
-    for (size_t i = 0; i < model->n_kpis; i++)
-        ages_plan(model, &model->kpis[i]);
     for (size_t i = 0; i < model->n_measures; i++) {
         groupings_plan(model, i);
         kpid_rungs_plan(model, i);

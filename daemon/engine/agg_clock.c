@@ -40,8 +40,8 @@ static const struct kpid_part_name parts[] = {{"", PART_MEAN},
                                               {"variance", KPID_DURATION_VARIANCE},
                                               {NULL, -1}};
 
-static const char *const published[] = {"n",    "met", "missed", "met_rate", "open", "breached", "min",
-                                        "mean", "p50", "p90",    "p95",      "p99",  "max",      NULL};
+static const char *const published[] = {"n",   "met",  "missed", "met_rate", "open", "oldest", "breached", "due",
+                                        "min", "mean", "p50",    "p90",      "p95",  "p99",    "max",      NULL};
 
 /* ---- tracks ---- */
 

@@ -21,7 +21,9 @@ struct kpid_sink {
     void (*state_delete)(void *ctx, const char *key, size_t key_len);
     void (*final)(void *ctx, uint32_t kpi, uint32_t window, int64_t progress_ms);
     void (*group_delete)(void *ctx, uint32_t kpi, uint32_t window, const char *const *group);
-    /* A measure's cell for Redis' own commands: of a window that kpi:win keeps, before its snapshot. */
+    /* A measure's cell for Redis' own commands, of a window that kpi:win keeps: the total's before its snapshot, those of
+     * the history_groups largest groups behind all snapshots of the window. Of the snapshot only window, group and samples
+     * are set then. */
     void (*sketch)(void *ctx, uint32_t kpi, const struct kpid_sketch *sketch, const struct kpid_snapshot *snapshot,
                    const void *cell);
     void (*meta)(void *ctx, uint32_t kpi, uint32_t window, int64_t watermark_ms); /* once a round for what changed */

@@ -18,8 +18,9 @@ static const char config[] =
 
 struct found {
     const struct kpid_model *model;
-    size_t totals[3], groups[3], of_others;
-    long long figure; /* of the last sketch, -1: it was compared */
+    size_t totals[3], groups[3], of_others, compared;
+    long long figures[256]; /* of the window at work's snapshots, by the group's letter, 0: the total */
+    uint64_t samples[256];
 };
 
 static void take_sketch(void *ctx, uint32_t kpi, const struct kpid_sketch *sketch, const struct kpid_snapshot *snapshot,
@@ -31,17 +32,35 @@ static void take_sketch(void *ctx, uint32_t kpi, const struct kpid_sketch *sketc
     cr_assert_eq(sketch->window, snapshot->window);
     cr_assert_eq(snapshot->boundary_ms, snapshot->end_ms);
     cr_assert(snapshot->window == 1 || snapshot->start_ms % (10 * MINUTE) == 0);
-    found->figure = (long long)measure->agg->read(cell, 0, &measure->param).exact.m;
+    long long figure = (long long)measure->agg->read(cell, 0, &measure->param).exact.m;
+    if (!snapshot->group) {
+        memset(found->samples, 0, sizeof found->samples);
+        found->figures[0] = figure;
+    } else { /* they come behind the snapshots of all groups: two of them, and none that is left out is larger */
+        unsigned char letter = (unsigned char)snapshot->group[0][0];
+        size_t larger = 0;
+        for (int c = 'a'; c < 'e'; c++)
+            larger += found->samples[c] > found->samples[letter];
+        cr_assert_lt(larger, 2);
+        cr_assert_eq(figure, found->figures[letter]);
+        found->compared++;
+    }
     (snapshot->group ? found->groups : found->totals)[snapshot->window]++;
 }
 
 static void take_snapshot(void *ctx, const struct kpid_snapshot *snapshot, unsigned places)
 {
     struct found *found = ctx;
-    bool kept = places & KPID_PLACE_WINDOW && snapshot->kpi == 0 && found->figure >= 0;
-    if (kept && snapshot->value.kind == KPID_NUMBER_EXACT)
-        cr_assert_eq((long long)snapshot->value.exact.m, found->figure);
-    found->figure = -1;
+    if (!(places & KPID_PLACE_WINDOW) || snapshot->kpi != 0 || snapshot->value.kind != KPID_NUMBER_EXACT)
+        return;
+    long long figure = (long long)snapshot->value.exact.m;
+    if (!snapshot->group && snapshot->window < 2) {
+        cr_assert_eq(figure, found->figures[0]);
+        found->compared++;
+    } else if (snapshot->group) {
+        found->figures[(unsigned char)snapshot->group[0][0]] = figure;
+        found->samples[(unsigned char)snapshot->group[0][0]] = snapshot->samples;
+    }
 }
 
 Test(app_sketch, with_the_windows_that_are_kept)
@@ -51,7 +70,7 @@ Test(app_sketch, with_the_windows_that_are_kept)
     size_t n;
     struct kpid_model *model = kpid_config_parse("t.yaml", config, strlen(config), NULL, &faults, &n);
     cr_assert(model, "%s", faults.data);
-    struct found found = {.model = model, .figure = -1};
+    struct found found = {.model = model};
     struct kpid_decoder *decoder = kpid_decoder_new(&model->sources[0]);
     struct kpid_shard *shard = kpid_shard_new(model, 0, 0);
     struct kpid_evaluator *evaluator = kpid_evaluator_new(model, &sink, &found);
@@ -61,7 +80,7 @@ Test(app_sketch, with_the_windows_that_are_kept)
         enum kpid_reason reason;
         struct kpid_record record = {.offset = i, .timestamp_ms = KPID_NEVER};
         int len = snprintf(text, sizeof text, "{\"type\":\"e\",\"ts\":%lld,\"user\":%lld,\"g\":\"%c\"}",
-                           (long long)(BEGIN + i * MINUTE / 2 + 1), (long long)(i * i % 301), (char)('a' + i % 4));
+                           (long long)(BEGIN + i * MINUTE / 2 + 1), (long long)(i * i % 301 / (i % 4 < 2 ? 20 : 1)), (char)('a' + i % 4)); /* c and d are the larger */
         cr_assert_eq(kpid_decode(decoder, text, (size_t)len, &event), KPID_REASON_NONE);
         cr_assert_eq(kpid_shard_take(shard, &record, &event, KPID_NEVER, &reason), KPID_CLASS_COUNTED);
     }
@@ -75,6 +94,7 @@ Test(app_sketch, with_the_windows_that_are_kept)
     cr_assert_eq(found.totals[1], 1);
     cr_assert_eq(found.groups[1], 2);
     cr_assert_eq(found.totals[2], 0);
+    cr_assert_eq(found.compared, 3 * (found.totals[0] + found.totals[1]));
     kpid_evaluator_free(evaluator);
     kpid_shard_free(shard);
     kpid_decoder_free(decoder);
