@@ -282,6 +282,29 @@ static struct figure combine(uint8_t op, struct figure a, struct figure b)
     return result;
 }
 
+/* The lesser or greater; exact if both are. */
+static struct figure choose(uint8_t op, struct figure a, struct figure b)
+{
+    bool min = op == KPID_F_MIN;
+
+    if (a.kind == FIGURE_NOTHING || b.kind == FIGURE_NOTHING)
+        return nothing;
+    if (a.kind == FIGURE_EXACT && b.kind == FIGURE_EXACT)
+        return (a.millionths < b.millionths) == min ? a : b;
+    return (struct figure){ FIGURE_ABOUT, 0, min ? fmin(a.low, b.low) : fmax(a.low, b.low),
+                            min ? fmin(a.high, b.high) : fmax(a.high, b.high) };
+}
+
+static struct figure absolute(struct figure a)
+{
+    if (a.kind == FIGURE_EXACT)
+        return exact(a.millionths < 0 ? -a.millionths : a.millionths);
+    if (a.kind == FIGURE_ABOUT)
+        return (struct figure){ FIGURE_ABOUT, 0, a.low <= 0 && a.high >= 0 ? 0 : fmin(fabs(a.low), fabs(a.high)),
+                                fmax(fabs(a.low), fabs(a.high)) };
+    return a;
+}
+
 static struct figure formula_node(const struct kpid_kpi *kpi, int at, const struct figure *refs)
 {
     const struct kpid_formula_node *node = &kpi->formula[at];
@@ -294,6 +317,9 @@ static struct figure formula_node(const struct kpid_kpi *kpi, int at, const stru
         return exact(millionths);
     case KPID_F_REF: return refs[node->ref];
     case KPID_F_NEG: return combine(KPID_F_SUB, exact(0), formula_node(kpi, node->a, refs));
+    case KPID_F_ABS: return absolute(formula_node(kpi, node->a, refs));
+    case KPID_F_MIN:
+    case KPID_F_MAX: return choose(node->op, formula_node(kpi, node->a, refs), formula_node(kpi, node->b, refs));
     default: return combine(node->op, formula_node(kpi, node->a, refs), formula_node(kpi, node->b, refs));
     }
 }

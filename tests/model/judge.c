@@ -101,15 +101,34 @@ static void compare(struct judge *judge, const char *part, unsigned row, bool to
 
 /* ---- the occasion ---- */
 
-/* Position of a ref's measure among those of the occasion. */
-static size_t place_of(const struct judge *judge, uint32_t index)
+/* Position of a ref's measure, so much earlier, among those of the occasion. */
+static size_t place_of(const struct judge *judge, const struct kpid_ref *ref)
 {
-    enum measure measure = judge->naive->measures[index];
+    enum measure measure = judge->naive->measures[ref->measure];
     size_t place = 0;
 
-    while (place < judge->n_measures && judge->measures[place] != measure)
+    while (place < judge->n_measures &&
+           (judge->measures[place] != measure || !kpid_shift_equal(judge->shifts[place], ref->shift)))
         place++;
     return place;
+}
+
+/* The window so much earlier. A calendar window moves by one of its own length: to the one that ends where it begins. */
+static struct kpid_stretch earlier(const struct judge *judge, struct kpid_shift shift, const struct kpid_snapshot *s)
+{
+    const struct kpid_window *window = &judge->model->kpis[s->kpi].windows[s->window];
+    struct kpid_stretch own = { s->start_ms, s->end_ms, s->boundary_ms };
+
+    if (!kpid_shift_is(shift))
+        return own;
+    if (window->kind == KPID_WINDOW_ROLLING)
+        return (struct kpid_stretch){ own.start_ms - shift.ms, own.end_ms - shift.ms, own.boundary_ms - shift.ms };
+    assert(window->kind == KPID_WINDOW_CALENDAR && window->period.unit == KPID_CALENDAR_DAY && shift.ms == 86400000);
+    int64_t start = kpid_zone_period_start(window->zone, window->period, own.start_ms - 1), end = own.start_ms;
+    int64_t boundary = start + (own.boundary_ms - own.start_ms);
+    if (own.boundary_ms == own.end_ms || boundary > end)
+        boundary = end;
+    return (struct kpid_stretch){ start, end, boundary };
 }
 
 /* Dear windows are looked at by chance while they are open; each is looked at when it can't change any more. */
@@ -126,16 +145,21 @@ static bool worth_checking(struct judge *judge, const struct kpid_snapshot *s, u
     return random_chance(&judge->random, LONG_MS, 24 * length);
 }
 
-static void count_measure(struct judge *judge, enum measure measure, const struct kpid_snapshot *s)
+static void count_measure(struct judge *judge, const struct kpid_ref *ref, const struct kpid_snapshot *s)
 {
+    enum measure measure = judge->naive->measures[ref->measure];
+    struct kpid_stretch stretch = earlier(judge, ref->shift, s);
+
     for (size_t track = 0; track < naive_tracks(measure); track++) {
         enum measure m = (enum measure)(measure + track);
         size_t place = judge->n_measures++;
         assert(place < PLACES_MAX);
         judge->measures[place] = m;
-        naive_window_count(judge->naive, m, 0, s->start_ms, s->boundary_ms, &judge->totals[place]);
+        judge->shifts[place] = ref->shift;
+        judge->stretches[place] = stretch;
+        naive_window_count(judge->naive, m, 0, stretch.start_ms, stretch.boundary_ms, &judge->totals[place]);
         if (judge->by)
-            naive_window_count(judge->naive, m, judge->by, s->start_ms, s->boundary_ms, &judge->groups[place]);
+            naive_window_count(judge->naive, m, judge->by, stretch.start_ms, stretch.boundary_ms, &judge->groups[place]);
     }
 }
 
@@ -154,17 +178,22 @@ static void begin(struct judge *judge, const struct kpid_snapshot *s, unsigned p
     judge->passed_over += !judge->checks;
     judge->by = naive_by(judge->naive->measures[kpi->refs[0].measure], kpi->by, kpi->n_by);
     assert(kpi->n_refs <= REFS_MAX);
-    for (size_t i = 0; judge->checks && i < kpi->n_refs; i++)
-        if (place_of(judge, kpi->refs[i].measure) == judge->n_measures)
-            count_measure(judge, judge->naive->measures[kpi->refs[i].measure], s);
+    bool only_earlier = true;
+    for (size_t i = 0; judge->checks && i < kpi->n_refs; i++) {
+        only_earlier = only_earlier && kpid_shift_is(kpi->refs[i].shift);
+        if (place_of(judge, &kpi->refs[i]) == judge->n_measures)
+            count_measure(judge, &kpi->refs[i], s);
+    }
+    for (size_t i = 0; i < judge->n_measures; i++)
+        judge->names_groups[i] = only_earlier || !kpid_shift_is(judge->shifts[i]);
 }
 
-static bool is_alive(const struct judge *judge, enum source source)
+static bool is_alive(const struct judge *judge, enum source source, const struct kpid_stretch *s)
 {
-    const struct kpid_snapshot *s = &judge->head;
+    const struct kpid_snapshot *head = &judge->head;
     int64_t silent = judge->model->sources[source].silent_after_ms;
 
-    switch (judge->model->kpis[s->kpi].windows[s->window].kind) {
+    switch (judge->model->kpis[head->kpi].windows[head->window].kind) {
     case KPID_WINDOW_ALL: return naive_alive(judge->naive, source, KPID_NEVER, s->boundary_ms);
     case KPID_WINDOW_CALENDAR:
         if (s->end_ms - s->start_ms > silent)
@@ -260,9 +289,9 @@ static void check(struct judge *judge, const struct kpid_snapshot *s, unsigned r
         const struct kpid_ref *ref = &kpi->refs[i];
         size_t track;
         const char *part = part_of(judge, ref, &track);
-        const struct naive_window *window = &windows[place_of(judge, ref->measure) + track];
-        enum source source = naive_measures[window->measure].source;
-        bool alive = is_alive(judge, source);
+        size_t place = place_of(judge, ref) + track;
+        const struct naive_window *window = &windows[place];
+        bool alive = is_alive(judge, naive_measures[window->measure].source, &judge->stretches[place]);
         struct figure figure = figure_of(window, row, part, alive);
         samples_of = i == 0 ? window : samples_of;
         if (i < kpi->n_refs)
@@ -368,29 +397,26 @@ static void say(struct judge *judge)
 
 /* ---- interface ---- */
 
-static int64_t known_since(const struct judge *judge, unsigned row)
+/* Whether a group was known before the boundary of what names the KPI's groups. */
+static bool is_known(const struct judge *judge, unsigned row)
 {
-    int64_t since = KPID_FOREVER;
-
     for (size_t i = 0; i < judge->n_measures; i++)
-        for (int p = 0; p < PARTITIONS; p++) {
-            int64_t known = judge->naive->known_ms[naive_measures[judge->measures[i]].source][p]
-                                                  [naive_by_known(judge->by)][row];
-            if (known < since)
-                since = known;
-        }
-    return since;
+        for (int p = 0; judge->names_groups[i] && p < PARTITIONS; p++)
+            if (judge->naive->known_ms[naive_measures[judge->measures[i]].source][p][naive_by_known(judge->by)][row] <
+                judge->stretches[i].boundary_ms)
+                return true;
+    return false;
 }
 
 static void check_rows(struct judge *judge)
 {
     for (unsigned row = 0; judge->by && row < naive_rows(judge->by); row++) {
-        bool content = false, known = known_since(judge, row) < judge->head.boundary_ms;
+        bool content = false, known = is_known(judge, row);
         /* A run of boundaries at which no figure changes has the zeros that were known at its beginning. */
         bool wants_zeros = known && (judge->places == 0 || judge->head.revision) && row != ROW_OTHER;
         for (size_t i = 0; i < judge->n_measures; i++) {
             const struct naive_cell *cell = &judge->groups[i].cells[row];
-            content |= cell->n || cell->met || cell->missed || cell->open || cell->breached || cell->begun;
+            content |= judge->names_groups[i] && (cell->n || cell->met || cell->missed || cell->open || cell->breached || cell->begun);
         }
         if ((content || wants_zeros) && !judge->seen[row])
             wrong(judge, "the group itself", row, false, content ? "figures" : "zeros", "nothing");

@@ -6,6 +6,7 @@
 #ifndef KPID_MODEL_JUDGE_H
 #define KPID_MODEL_JUDGE_H
 
+#include "kpid/evaluate.h"
 #include "kpid/evaluator.h"
 #include "naive.h"
 
@@ -34,6 +35,9 @@ struct judge {
     struct kpid_snapshot head;
     unsigned places, by;
     enum measure measures[PLACES_MAX]; /* each followed by its tracks */
+    struct kpid_shift shifts[PLACES_MAX];     /* how much earlier they are looked at, */
+    struct kpid_stretch stretches[PLACES_MAX]; /* and which window that is */
+    bool names_groups[PLACES_MAX];    /* its groups are the KPI's: of the earlier ones only if there are no others */
     size_t n_measures;
     struct naive_window *totals, *groups; /* one a measure and track */
     bool seen[ROWS];
