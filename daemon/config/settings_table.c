@@ -222,7 +222,7 @@ static const struct kpid_setting table[] = {
     {"measures.*.hll", "windows", KPID_SETTING_HAND, BY_HAND, "=all that KPIs read it in", 0, 0, "list of windows",
      "whose sketches are published"},
     {"measures.*.hll", "groups", KPID_SETTING_HAND, BY_HAND, "false", 0, 0, "true|false",
-     "of the groups of the first KPI that reads it there, the history_groups largest"},
+     "of the first KPI with groups that reads it there, the history_groups largest ones"},
     {"measures.*", "top", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "field or { key, sum, k, keys }",
      "the heaviest values of a field"},
     {"measures.*.top", "key", KPID_SETTING_HAND, BY_HAND, NULL, 0, 0, "field", "whose values are listed"},

@@ -1,4 +1,5 @@
-/* `hll:` of a measure: sketches for PFCOUNT and PFMERGE, published with the first KPI that reads the measure there. */
+/* `hll:` of a measure: sketches for PFCOUNT and PFMERGE, published with the first KPI that reads the measure there
+ * (where groups are wanted, the first that has some): a window's sketches are of one KPI, and their groups of its fields. */
 #include <string.h>
 
 #include "settings.h"
@@ -11,23 +12,38 @@ static int ref_find(const struct kpid_kpi *kpi, uint32_t measure)
     return -1;
 }
 
-/* Publishes the measure with the first KPI that has the window and reads it; false: none has and does. */
+/* The first KPI that has the window and reads the measure there, with groups if there is such a one and they are wanted;
+ * -1: none has and does. */
+static int kpi_find(const struct kpid_model *model, uint32_t measure, const char *name, bool groups)
+{
+    int first = -1;
+    for (size_t k = 0; k < model->n_kpis; k++) {
+        const struct kpid_kpi *kpi = &model->kpis[k];
+        int window = kpid_window_find(kpi, name);
+        if (window < 0 || ref_find(kpi, measure) < 0 || kpi->windows[window].kind == KPID_WINDOW_ALL)
+            continue;
+        if (!groups || kpi->n_by > 0)
+            return (int)k;
+        first = first < 0 ? (int)k : first;
+    }
+    return first;
+}
+
+/* Publishes the measure with one KPI of a window; false: none has it and reads it. */
 static bool window_add(struct kpid_model *model, uint32_t measure, const char *name, bool groups)
 {
-    for (size_t k = 0; k < model->n_kpis; k++) {
-        struct kpid_kpi *kpi = &model->kpis[k];
-        int window = kpid_window_find(kpi, name), ref = ref_find(kpi, measure);
-        if (window < 0 || ref < 0 || kpi->windows[window].kind == KPID_WINDOW_ALL)
-            continue;
-        for (size_t i = 0; i < kpi->n_sketches; i++)
-            if (kpi->sketches[i].window == window && kpi->refs[kpi->sketches[i].ref].measure == measure)
-                return true;
-        kpi->sketches = kpid_realloc(kpi->sketches, (kpi->n_sketches + 1) * sizeof *kpi->sketches);
-        kpi->sketches[kpi->n_sketches++] =
-            (struct kpid_sketch){(uint16_t)window, (uint16_t)ref, groups && kpi->n_by > 0};
-        return true;
-    }
-    return false;
+    int found = kpi_find(model, measure, name, groups);
+    if (found < 0)
+        return false;
+    struct kpid_kpi *kpi = &model->kpis[found];
+    int window = kpid_window_find(kpi, name), ref = ref_find(kpi, measure);
+    for (size_t i = 0; i < kpi->n_sketches; i++)
+        if (kpi->sketches[i].window == window && kpi->refs[kpi->sketches[i].ref].measure == measure)
+            return true;
+    kpi->sketches = kpid_realloc(kpi->sketches, (kpi->n_sketches + 1) * sizeof *kpi->sketches);
+    kpi->sketches[kpi->n_sketches++] =
+        (struct kpid_sketch){(uint16_t)window, (uint16_t)ref, groups && kpi->n_by > 0};
+    return true;
 }
 
 static void windows_add_all(struct kpid_model *model, uint32_t measure, bool groups)

@@ -222,6 +222,23 @@ Test(config_model, sketches)
     kpid_model_free(model);
 }
 
+/* Where groups are wanted, they are of the first KPI that has some; one window's sketches are never of two KPIs. */
+Test(config_model, sketches_of_groups)
+{
+    struct kpid_model *model = kit_model(
+        KIT_SOURCES, "measures:\n  a: { from: users, distinct: user_id, hll: { groups: true } }\n"
+                     "kpis:\n  x: { formula: a, windows: [5m, day] }\n"
+                     "  y: { formula: a, windows: [day, week], by: [channel] }\n"
+                     "  z: { formula: a, windows: [day, week], by: [page] }\n");
+    const struct kpid_kpi *k = model->kpis;
+    cr_assert_eq(k[0].n_sketches, 1);
+    cr_assert(k[0].sketches[0].window == 0 && !k[0].sketches[0].groups);
+    cr_assert_eq(k[1].n_sketches, 2);
+    cr_assert(k[1].sketches[0].groups && k[1].sketches[1].groups);
+    cr_assert_eq(k[2].n_sketches, 0);
+    kpid_model_free(model);
+}
+
 Test(config_model, kpi)
 {
     struct kpid_model *model = kit_model(
