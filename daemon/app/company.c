@@ -17,6 +17,7 @@
 
 #define FORGET_MS INT64_C(86400000)
 #define SKEW_MS   1000 /* of clocks: more is told */
+#define AHEAD_TICKS 5
 
 void kpid_company_open(struct daemon *d)
 {
@@ -117,8 +118,12 @@ static void notes_of_source(struct daemon *d, uint32_t s, struct kpid_pair **not
         snprintf(value, sizeof(value), "%s %" PRIu64, f->nonce, f->told_seq);
         add_note(notes, n, kpid_follower_key(f->follower), value);
     }
+    /* Until it is heard, done and followed, the newest boundary has moved on. */
+    int64_t wants = kpid_evaluator_wants(d->evaluator, s);
+    if (wants != KPID_NEVER && d->model->settings.clock != KPID_CLOCK_EVENTS)
+        wants += AHEAD_TICKS * d->model->settings.tick_ms;
     snprintf(value, sizeof(value), "%" PRId64 " %" PRId64 " %" PRId64, source->released_at_cut_ms, kpid_hold_slowest(d, s),
-             kpid_evaluator_wants(d->evaluator, s));
+             wants);
     add_note(notes, n, d->model->sources[s].name, value);
 }
 

@@ -227,9 +227,10 @@ static void provisional(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
     if (o.boundary_ms < progress->newest_ms || (progress->final_ms != KPID_NEVER && o.boundary_ms <= progress->final_ms) ||
         (o.boundary_ms == progress->newest_ms && version == progress->version && o.stale == progress->stale))
         return;
+    if (kpid_kpi_reach(ev, k, o.boundary_ms) < o.boundary_ms)
+        return;
     progress->newest_ms = o.boundary_ms;
     progress->version = version;
-    kpid_kpi_reach(ev, k, o.boundary_ms);
     progress->stale = o.stale;
     kpid_occasion_run(ev, &o);
 }

@@ -52,7 +52,7 @@ static uint64_t one_seed(const struct kpid_model *model, const struct options *o
     world_init(&world, options->seed, options->events, wall ? 1200000 : 10800000);
     for (int i = 0; i < options->interleavings; i++) {
         snprintf(labels[i], sizeof(labels[i]), "seed %" PRIu64 ", interleaving %d", options->seed, i + 1);
-        runs[i] = run_new(model, &world, options->seed * 2 + (uint64_t)i, wall, i * 4, labels[i]);
+        runs[i] = run_new(model, &world, options->seed * 2 + (uint64_t)i, wall, i > 0, i * 4, labels[i]);
         run_all(runs[i]);
         struct judge *judge = run_judge(runs[i]);
         judge_ranks_end(judge);

@@ -2,6 +2,7 @@
 
 #include "kept.h"
 #include "table.h"
+#include "copies.h"
 
 #include "kpid/consume.h"
 #include "kpid/decode.h"
@@ -22,6 +23,9 @@ struct run {
     struct kpid_decoder *decoders[SOURCES];
     struct kpid_shard *shards[SOURCES][PARTITIONS];
     struct kept_shard kept[SOURCES][PARTITIONS];
+    bool with_copies;                   /* odd partitions are another instance's: what is evaluated is a copy */
+    struct copy copies[SOURCES][PARTITIONS];
+    struct kpid_shard *seen[SOURCES][PARTITIONS]; /* by the evaluator */
     struct kpid_evaluator *evaluator;
     struct kept_states states, finals, round_states, round_finals;
     struct kpid_evaluator_source views[SOURCES];
@@ -156,21 +160,81 @@ static size_t pick_log(struct run *run)
 
 /* ---- what is committed, restarts and crashes ---- */
 
-static void commit_all(struct run *run)
+static bool is_elsewhere(const struct run *run, int p)
+{
+    return run->with_copies && p % 2;
+}
+
+static void commit_one(struct run *run, uint32_t s, int p, bool whole)
+{
+    struct kpid_commit commit;
+    const struct kpid_letter *letters;
+
+    if (!whole && !kpid_shard_dirty(run->shards[s][p]))
+        return;
+    kpid_shard_cut(run->shards[s][p], whole, &commit);
+    kept_shard_commit(&run->kept[s][p], &commit);
+    while (kpid_shard_letters(run->shards[s][p], &letters))
+        kpid_shard_letter_sent(run->shards[s][p], letters[0].topic, letters[0].offset);
+}
+
+static void see(struct run *run, uint32_t s, int p)
+{
+    const char *why = "";
+
+    run->seen[s][p] = run->shards[s][p];
+    if (!is_elsewhere(run, p))
+        return;
+    if (!copy_follow(&run->copies[s][p], &run->kept[s][p], run->model, s, p, &why))
+        judge_fault(&run->judge, "%s %d can't be followed: %s", run->model->sources[s].name, p, why);
+    if (run->copies[s][p].shard)
+        run->seen[s][p] = run->copies[s][p].shard;
+}
+
+/* The other instance: time is brought forward as far as the publisher wants, all is committed, the publisher follows. */
+static void follow_all(struct run *run, const int64_t *wants_ms)
 {
     bool whole = random_chance(&run->random, 1, 20);
 
     for (uint32_t s = 0; s < SOURCES; s++)
         for (int p = 0; p < PARTITIONS; p++) {
-            struct kpid_commit commit;
-            const struct kpid_letter *letters;
-            if (!whole && !kpid_shard_dirty(run->shards[s][p]))
+            if (!is_elsewhere(run, p)) {
+                see(run, s, p);
                 continue;
-            kpid_shard_cut(run->shards[s][p], whole, &commit);
-            kept_shard_commit(&run->kept[s][p], &commit);
-            while (kpid_shard_letters(run->shards[s][p], &letters))
-                kpid_shard_letter_sent(run->shards[s][p], letters[0].topic, letters[0].offset);
+            }
+            kpid_shard_elapse(run->shards[s][p], wants_ms[s]);
+            kpid_shard_touched(run->shards[s][p], false, NULL, NULL);
+            commit_one(run, s, p, whole);
+            see(run, s, p);
         }
+}
+
+/* What it makes of what is final. */
+static void elsewhere_advance(struct run *run)
+{
+    struct kpid_evaluator_source views[SOURCES];
+
+    if (!run->with_copies)
+        return;
+    for (uint32_t s = 0; s < SOURCES; s++) {
+        views[s] = run->views[s];
+        views[s].shards = run->shards[s];
+        for (int p = 0; p < PARTITIONS; p++)
+            if (is_elsewhere(run, p))
+                kpid_shard_touched_clear(run->shards[s][p]);
+    }
+    kpid_evaluator_follow(run->evaluator, views);
+    kpid_evaluator_watch(run->evaluator, views);
+}
+
+static void commit_all(struct run *run)
+{
+    bool whole = random_chance(&run->random, 1, 20);
+
+    for (uint32_t s = 0; s < SOURCES; s++)
+        for (int p = 0; p < PARTITIONS; p++)
+            if (!is_elsewhere(run, p))
+                commit_one(run, s, p, whole);
     kept_states_commit(&run->states, &run->round_states);
     kept_states_commit(&run->finals, &run->round_finals);
 }
@@ -187,6 +251,8 @@ static void restore(struct run *run, uint32_t s, int p)
     }
     kpid_shard_free(run->shards[s][p]);
     run->shards[s][p] = shard;
+    copy_drop(&run->copies[s][p]);
+    see(run, s, p);
     for (size_t l = 0; l < LOGS; l++) {
         const struct log *log = &run->world->logs[l];
         if (world_source(log->topic) != (enum source)s || log->partition != p)
@@ -224,7 +290,7 @@ static void update_views(struct run *run)
             lowest += random_below(&run->random, 300000);
         if (lowest > run->publish_ms[s])
             run->publish_ms[s] = lowest;
-        run->views[s] = (struct kpid_evaluator_source){ .shards = run->shards[s], .n_shards = PARTITIONS,
+        run->views[s] = (struct kpid_evaluator_source){ .shards = run->seen[s], .n_shards = PARTITIONS,
                                                         .n_partitions = PARTITIONS, .publish_ms = run->publish_ms[s],
                                                         .released_ms = run->released_ms[s] };
     }
@@ -293,11 +359,26 @@ static void close_windows(struct run *run, bool end)
 
 static void round_of(struct run *run, bool end)
 {
+    int64_t wants_ms[SOURCES];
+    bool more = true;
+
+    for (uint32_t s = 0; s < SOURCES; s++)
+        wants_ms[s] = KPID_NEVER;
+    follow_all(run, wants_ms);
     update_views(run);
-    while (kpid_evaluator_run(run->evaluator, run->views, end, random_chance(&run->random, 1, 2),
-                              end ? 1000000 : (size_t)(1 + random_below(&run->random, 20000)), KPID_NEVER))
+    while (more) {
+        while (kpid_evaluator_run(run->evaluator, run->views, end, random_chance(&run->random, 1, 2),
+                                  end ? 1000000 : (size_t)(1 + random_below(&run->random, 20000)), KPID_NEVER))
+            judge_flush(&run->judge);
         judge_flush(&run->judge);
-    judge_flush(&run->judge);
+        more = false;
+        for (uint32_t s = 0; run->with_copies && s < SOURCES; s++) {
+            more = more || kpid_evaluator_wants(run->evaluator, s) > wants_ms[s];
+            wants_ms[s] = kpid_evaluator_wants(run->evaluator, s);
+        }
+        if (more)
+            follow_all(run, wants_ms);
+    }
     close_windows(run, end);
     if (!end && random_chance(&run->random, 1, 20)) {
         crash(run); /* before the round was committed */
@@ -312,6 +393,7 @@ static void round_of(struct run *run, bool end)
         return;
     }
     kpid_evaluator_advance(run->evaluator, run->views);
+    elsewhere_advance(run);
     if (random_chance(&run->random, 1, 8))
         restore(run, (uint32_t)random_below(&run->random, SOURCES), (int)random_below(&run->random, PARTITIONS));
 }
@@ -370,8 +452,8 @@ void run_all(struct run *run)
 
 /* ---- life ---- */
 
-struct run *run_new(const struct kpid_model *model, struct world *world, uint64_t seed, bool wall, int share,
-                    const char *label)
+struct run *run_new(const struct kpid_model *model, struct world *world, uint64_t seed, bool wall, bool with_copies,
+                    int share, const char *label)
 {
     struct run *run = kpid_zalloc(1, sizeof(*run));
 
@@ -379,6 +461,7 @@ struct run *run_new(const struct kpid_model *model, struct world *world, uint64_
     run->world = world;
     run->random.state = seed;
     run->wall = wall;
+    run->with_copies = with_copies;
     run->skew = 0.001;
     naive_init(&run->naive, model, world, wall);
     judge_init(&run->judge, &run->naive, seed, label);
@@ -407,6 +490,7 @@ void run_free(struct run *run)
         for (int p = 0; p < PARTITIONS; p++) {
             kpid_shard_free(run->shards[s][p]);
             kept_shard_release(&run->kept[s][p]);
+            copy_drop(&run->copies[s][p]);
         }
     }
     for (size_t k = 0; k < run->model->n_kpis; k++)

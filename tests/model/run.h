@@ -9,10 +9,11 @@
 
 struct run;
 
-/* Borrows model, world and label. `wall`: with a wall clock. `share`: one of so many of what comes by is compared with the
+/* Borrows model, world and label. `wall`: with a wall clock. `with_copies`: half of the shards are evaluated as another
+ * instance's, through copies of what is committed. `share`: one of so many of what comes by is compared with the
  * model; windows that can't change any more all are. Returns, free with _free. */
-struct run *run_new(const struct kpid_model *model, struct world *world, uint64_t seed, bool wall, int share,
-                    const char *label);
+struct run *run_new(const struct kpid_model *model, struct world *world, uint64_t seed, bool wall, bool with_copies,
+                    int share, const char *label);
 void run_free(struct run *run);
 /* Reads everything to the end and looks at everything that is left. */
 void run_all(struct run *run);
