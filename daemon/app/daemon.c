@@ -1,5 +1,6 @@
 /* Opens and closes everything; signals, stopping, reloading. */
 #include "daemon.h"
+#include "kpid.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -166,6 +167,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         kpid_lookups_free(lookups);
         kpid_model_free(next);
     } else {
+        kpid_overrides_apply(d->overrides, next);
         kpid_log(d, KPID_LOG_NOTICE, "reload: %s", d->path);
         d->next_model = next;
         d->next_lookups = lookups;

@@ -37,6 +37,7 @@ enum slot_state {
 };
 
 struct log_check;
+struct kpid_overrides;
 
 struct daemon;
 
@@ -68,6 +69,7 @@ struct slot_owner {
     int64_t asked_ms;          /* monotonic: when Redis last said that it has the state */
     uint64_t noted_cut;        /* cut_done when its offsets were last noted in the group */
     uint64_t cut_done;         /* last cut that is acknowledged */
+    uint64_t cut_restored;     /* of a former life, that the state came from */
     uint64_t cut_sent;
     int64_t retry_ms, retry_after_ms;
     bool *held;                /* per topic: as the consumer was told */
@@ -173,6 +175,7 @@ struct company {
 struct daemon {
     unsigned magic;
     const char *path;
+    const struct kpid_overrides *overrides;
     int log_level;
     struct kpid_model *model;
     struct event_base *base;
@@ -303,6 +306,7 @@ void kpid_foreign_survey(struct daemon *d, uint32_t source, bool *ret_end);
 /* The lowest highest-event-time of those that are behind and not at their end; KPID_FOREVER: none. */
 int64_t kpid_foreign_slowest(const struct daemon *d, uint32_t source);
 bool kpid_foreign_lives(const struct foreign_shard *foreign);
+size_t kpid_foreign_count(const struct daemon *d); /* copies */
 int64_t kpid_foreign_lag(const struct foreign_shard *foreign, uint32_t topic); /* -1: not known */
 
 /* live.c */

@@ -213,3 +213,13 @@ int64_t kpid_foreign_lag(const struct foreign_shard *f, uint32_t topic)
         return -1;
     return f->ends[topic] > next ? f->ends[topic] - next : 0;
 }
+
+size_t kpid_foreign_count(const struct daemon *d)
+{
+    size_t n = 0;
+
+    for (uint32_t s = 0; s < d->model->n_sources; s++)
+        for (int32_t p = 0; p < d->sources[s].n_partitions; p++)
+            n += d->sources[s].foreign[p] && d->sources[s].foreign[p]->copy;
+    return n;
+}

@@ -146,8 +146,9 @@ void kpid_letters_send(struct daemon *d)
             if (!slot || slot->state != SLOT_ACTIVE)
                 continue;
             size_t n = kpid_shard_letters(slot->shard, &letters);
+            uint64_t committed = slot->cut_done > slot->cut_restored ? slot->cut_done : slot->cut_restored;
             for (size_t i = 0; i < n && d->n_flights < FLIGHTS_MAX;) {
-                if (!letters[i].cut || letters[i].cut > slot->cut_done)
+                if (!letters[i].cut || letters[i].cut > committed)
                     break;
                 if (!d->model->settings.publish.dead_letters || !d->producer) {
                     kpid_shard_letter_sent(slot->shard, letters[i].topic, letters[i].offset);

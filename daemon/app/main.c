@@ -8,11 +8,15 @@
 #include <unistd.h>
 
 static const char help[] =
-    "usage: kpid -c FILE [--check]\n"
+    "usage: kpid [-c FILE] [--instance NAME] [--listen ADDRESS:PORT] [--check]\n"
     "\n"
     "Turns streams of events from Kafka into KPI figures, snapshots and alerts in Redis.\n"
     "\n"
     "  -c, --config FILE  the configuration (kpid.yaml(5)); default /etc/kpid/kpid.yaml\n"
+    "      --instance NAME\n"
+    "                     one of several: its name, and its static membership in the group\n"
+    "      --listen ADDRESS:PORT\n"
+    "                     of metrics and health, instead of http.listen\n"
     "      --check        reads the configuration, says what is wrong with it, and ends\n"
     "      --settings     all keys of the configuration: key, type, default, range, help\n"
     "  -h, --help         this text\n"
@@ -36,16 +40,21 @@ int main(int argc, char **argv)
     static const struct option options[] = { { "config", required_argument, NULL, 'c' },
                                              { "check", no_argument, NULL, 'k' },
                                              { "settings", no_argument, NULL, 's' },
+                                             { "instance", required_argument, NULL, 'i' },
+                                             { "listen", required_argument, NULL, 'l' },
                                              { "help", no_argument, NULL, 'h' },
                                              { "version", no_argument, NULL, 'V' },
                                              { NULL, 0, NULL, 0 } };
     const char *path = "/etc/kpid/kpid.yaml";
+    struct kpid_overrides overrides = { NULL, NULL };
     int check = 0, option;
 
     while ((option = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
         switch (option) {
         case 'c': path = optarg; break;
         case 'k': check = 1; break;
+        case 'i': overrides.instance = optarg; break;
+        case 'l': overrides.listen = optarg; break;
         case 's': return print_settings();
         case 'h': fputs(help, stdout); return 0;
         case 'V': puts("kpid " KPID_VERSION); return 0;
@@ -80,5 +89,6 @@ int main(int argc, char **argv)
         kpid_model_free(model);
         return 0;
     }
-    return kpid_daemon_run(path, model, lookups);
+    kpid_overrides_apply(&overrides, model);
+    return kpid_daemon_run(path, &overrides, model, lookups);
 }

@@ -32,6 +32,7 @@ void kpid_owner_start(struct slot_owner *slot)
     /* A publisher may still go by what a former owner told; until it speaks of this one, all may be corrections. */
     slot->cut_clock_ms = KPID_FOREVER;
     slot->claim_seq = kpid_store_seq(slot->store) - 1;
+    slot->cut_restored = kpid_shard_cuts(slot->shard);
     slot->state = SLOT_ACTIVE;
     kpid_wait_clear(slot);
     for (uint32_t t = 0; t < source->n_topics; t++)
@@ -60,7 +61,7 @@ static void empty_shard(struct slot_owner *slot)
     slot->shard = kpid_shard_new(slot->daemon->model, slot->source, slot->partition);
     slot->restored = slot->touch_then = false;
     slot->touch_seq = slot->claim_seq = 0;
-    slot->cut_done = slot->cut_sent = slot->noted_cut = 0;
+    slot->cut_done = slot->cut_sent = slot->noted_cut = slot->cut_restored = 0;
 }
 
 void kpid_owner_check_later(struct slot_owner *slot)

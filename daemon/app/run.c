@@ -24,22 +24,41 @@ static void end_at_once(int code)
 /* What outlives a reload. */
 static void carry_over(struct daemon *d)
 {
-    struct daemon next = { .magic = KPID_DAEMON_MAGIC, .path = d->path, .log_level = d->log_level,
-                           .model = d->next_model, .lookups = d->next_lookups, .n = d->n, .taken = d->taken, .refetched = d->refetched,
-                           .left_behind = d->left_behind };
+    struct daemon next = { .magic = KPID_DAEMON_MAGIC, .path = d->path, .overrides = d->overrides, .log_level = d->log_level,
+                           .model = d->next_model, .lookups = d->next_lookups, .n = d->n, .taken = d->taken,
+                           .refetched = d->refetched, .left_behind = d->left_behind };
 
     next.n.reloads++;
     kpid_model_free(d->model);
     *d = next;
 }
 
-int kpid_daemon_run(const char *path, struct kpid_model *model, struct kpid_lookups *lookups)
+static void replace(char **text, const char *by)
+{
+    free(*text);
+    *text = kpid_strdup(by);
+}
+
+void kpid_overrides_apply(const struct kpid_overrides *overrides, struct kpid_model *model)
+{
+    struct kpid_settings *settings = &model->settings;
+
+    if (overrides->instance) {
+        replace(&settings->instance, overrides->instance);
+        replace(&settings->kafka.instance_id, overrides->instance);
+    }
+    if (overrides->listen)
+        replace(&settings->http.listen, overrides->listen);
+}
+
+int kpid_daemon_run(const char *path, const struct kpid_overrides *overrides, struct kpid_model *model,
+                    struct kpid_lookups *lookups)
 {
     struct daemon *d = kpid_zalloc(1, sizeof(*d));
     int code = 1;
 
     signal(SIGPIPE, SIG_IGN);
-    *d = (struct daemon){ .magic = KPID_DAEMON_MAGIC, .path = path, .log_level = KPID_LOG_INFO, .model = model,
+    *d = (struct daemon){ .magic = KPID_DAEMON_MAGIC, .path = path, .overrides = overrides, .log_level = KPID_LOG_INFO, .model = model,
                           .lookups = lookups };
     for (;;) {
         bool opened = kpid_daemon_open(d);

@@ -198,6 +198,11 @@ static int metrics_page(void *ctx, struct kpid_buf *body, const char **ret_type)
     log_metrics(d, body, held);
     simple(body, "kpid_redis_up", "gauge", "Whether Redis is connected and accepted.", kpid_redis_up(d->redis));
     simple(body, "kpid_publisher", "gauge", "Whether this instance publishes.", d->publisher_ready);
+    simple(body, "kpid_instances", "gauge", "Instances that live, this one among them.", (double)d->company.n_living);
+    simple(body, "kpid_shards_followed", "gauge", "Shards of other instances that this one evaluates.",
+           (double)kpid_foreign_count(d));
+    simple(body, "kpid_clock_skew_seconds", "gauge", "This machine's clock against that of Redis.",
+           (double)d->company.skew_ms / 1000);
     simple(body, "kpid_refetched_total", "counter", "Records below the next offset, dropped.", (double)d->refetched);
     simple(body, "kpid_evaluations_total", "counter", "Snapshots worked out.", (double)evaluated.evaluations);
     simple(body, "kpid_finals_total", "counter", "Boundaries that became final.", (double)evaluated.finals);
