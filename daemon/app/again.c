@@ -25,7 +25,7 @@ static void rolling(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t f
                          kpid_window_kept(ev, k, first - 2 * window->length_ms, first - window->length_ms); n++)
         first -= window->length_ms;
     for (int64_t end = first; end <= last; end += window->length_ms)
-        if (kpid_window_kept(ev, k, end - window->length_ms, end))
+        if (end > begin && kpid_window_kept(ev, k, end - window->length_ms, end))
             tell_window(ev, k, w, end - window->length_ms, end, KPID_PLACE_WINDOW | KPID_PLACE_HISTORY);
     if (kpid_window_kept(ev, k, newest - window->length_ms, newest))
         tell_window(ev, k, w, newest - window->length_ms, newest, KPID_PLACE_FINAL | KPID_PLACE_NEWEST);

@@ -34,7 +34,8 @@ void kpid_company_open(struct daemon *d)
     for (size_t i = 0; i < name.len; i++)
         if ((unsigned char)name.data[i] <= ' ')
             name.data[i] = '_';
-    d->company = (struct company){ .name = kpid_buf_detach(&name, NULL), .n_living = 1 };
+    d->company = (struct company){ .name = kpid_buf_detach(&name, NULL), .n_living = 1,
+                                    .led_ms = KPID_NEVER / 2, .connected_ms = KPID_NEVER / 2 };
     d->company.known = kpid_strdup("");
     if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
         random = (uint64_t)kpid_now_mono() ^ (uint64_t)getpid();
@@ -54,9 +55,27 @@ void kpid_company_close(struct daemon *d)
     kpid_evaluator_free(d->company.watcher);
 }
 
+void kpid_company_connected(struct daemon *d)
+{
+    d->company.reconnected = d->company.connected_ms > KPID_NEVER / 2;
+    d->company.connected_ms = kpid_now_mono();
+}
+
+/* Where Redis was away, or has lost {alert}, its publisher knows more than Redis does: it is given the time of a lease to
+ * come back. */
+static bool is_awaited(const struct daemon *d)
+{
+    const struct company *company = &d->company;
+    int64_t now = kpid_now_mono(), wait_ms = d->model->settings.live_timeout_ms;
+    bool lost = company->led_ms > KPID_NEVER / 2 && company->headless;
+
+    return company->led_ms > KPID_NEVER / 2 && !d->former && !d->evaluator &&
+           ((lost && now - company->led_ms < wait_ms) || (company->reconnected && now - company->connected_ms < wait_ms));
+}
+
 bool kpid_company_may_publish(const struct daemon *d)
 {
-    return !d->company.elsewhere && !d->company.clock_off;
+    return !d->company.elsewhere && !d->company.clock_off && !is_awaited(d);
 }
 
 void kpid_company_owner(struct daemon *d)
@@ -274,6 +293,9 @@ static void on_heard(void *ctx, const struct kpid_presence_heard *heard)
     if (d->publisher_ready || d->publisher_busy)
         return;
     company->elsewhere = heard->holder[0] && strcmp(heard->holder, company->name);
+    company->headless = heard->known[0] == ':';
+    if (company->elsewhere)
+        company->led_ms = kpid_now_mono();
     if (company->elsewhere)
         follow(d, heard);
 }

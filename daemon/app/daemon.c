@@ -60,6 +60,7 @@ static void on_redis_up(void *ctx)
 
     kpid_log(d, KPID_LOG_NOTICE, "redis: connected");
     kpid_owner_doubt(d);
+    kpid_company_connected(d);
     if (d->tick)
         event_active(d->tick, EV_TIMEOUT, 0);
 }

@@ -166,8 +166,12 @@ struct company {
     bool any;                  /* there are, or lately were, others */
     bool elsewhere;            /* another one publishes */
     bool asked, told_once, clock_off;
+    bool headless;             /* Redis has no {alert} */
+    bool reconnected;
     size_t n_living;           /* with this one */
     int64_t asked_wall_ms, asked_mono_ms, skew_ms;
+    int64_t led_ms;            /* monotonic: when another one was last seen to publish; KPID_NEVER / 2: never */
+    int64_t connected_ms;      /* monotonic: when Redis was last connected */
     struct kpid_evaluator *watcher; /* of what is final, while another one publishes */
     struct kpid_complaint clash, clock;
 };
@@ -292,6 +296,7 @@ void kpid_round_read(struct daemon *d); /* the others' shards were looked at */
 void kpid_company_open(struct daemon *d);
 void kpid_company_close(struct daemon *d);
 void kpid_company_tick(struct daemon *d);
+void kpid_company_connected(struct daemon *d);
 void kpid_company_leave(struct daemon *d, void (*done)(void *ctx)); /* an orderly end: others need not wait */
 bool kpid_company_may_publish(const struct daemon *d);
 void kpid_company_owner(struct daemon *d); /* {alert} is this instance's now */

@@ -287,6 +287,15 @@ static void elapse_all(struct daemon *d)
         }
 }
 
+/* What Redis lost is told again from all shards: others' states have to come back first. */
+static bool all_are_there(const struct daemon *d)
+{
+    for (uint32_t s = 0; d->company.any && s < d->model->n_sources; s++)
+        if (d->views[s].n_shards < d->views[s].n_partitions)
+            return false;
+    return true;
+}
+
 static void begin(struct daemon *d)
 {
     int64_t now = d->model->settings.clock == KPID_CLOCK_EVENTS ? KPID_NEVER : kpid_now_wall();
@@ -300,7 +309,7 @@ static void begin(struct daemon *d)
     for (size_t s = 0; s < d->model->n_sources; s++)
         d->sources[s].released_at_cut_ms = d->sources[s].watermark.released_ms;
     /* Evaluating elapses clocks' deadlines: that belongs to the cut as well, so it comes first. */
-    if (d->evaluator && d->publisher_ready && !unfinished && !d->stopping) {
+    if (d->evaluator && d->publisher_ready && !unfinished && !d->stopping && (!d->tell_again || all_are_there(d))) {
         if (d->tell_again)
             kpid_evaluator_again(d->evaluator, d->views, d->loading);
         d->tell_again = false;

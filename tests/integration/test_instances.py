@@ -177,6 +177,10 @@ class Instances(harness.TestCase):
         return harness.wait_for(lambda: self.publisher() if self.publisher() in names else None, deadline_s,
                                 f"one of {names} to publish")
 
+    def active(self):
+        found = self.redis.client.hgetall("many:{alert}:active")
+        return {key: json.loads(text) for key, text in found.items()}
+
     def headers(self):
         keys = self.redis.client.scan_iter("many:s:*:h", count=1000)
         return {key: self.redis.client.hget(key, "nonce") for key in keys}
@@ -185,9 +189,9 @@ class Instances(harness.TestCase):
         text = self.redis.client.hget(f"{prefix}:snap:{{{tag}}}", f"{field}@final")
         return json.loads(text)["end_ms"] if text else 0
 
-    def whole(self, lines):
+    def whole(self, lines, **more):
         """What one undisturbed instance says of the same topic."""
-        with harness.Kpid(self.config("whole")) as kpid:
+        with harness.Kpid(self.config("whole", **more)) as kpid:
             self.settle("whole", lines)
             kpid.stop()
         return figures(self.redis.client, "whole")
@@ -200,8 +204,8 @@ class Instances(harness.TestCase):
             harness.wait_for(lambda: self.final_end(prefix, tag) == end // step * step, deadline_s,
                              f"the end of {tag} ({prefix})")
 
-    def same_as_whole(self, lines):
-        whole = self.whole(lines)
+    def same_as_whole(self, lines, **more):
+        whole = self.whole(lines, **more)
         harness.holds_within(lambda: figures(self.redis.client, "many") == whole, 10)
         many = figures(self.redis.client, "many")
         self.assertGreater(len(whole), 1000)
@@ -266,8 +270,7 @@ class Instances(harness.TestCase):
             before = self.final_end()
             self.kafka.produce(lines[part * n // 6:(part + 1) * n // 6])
             harness.wait_for(lambda: self.final_end() > before, 60, f"finals of part {part}")
-            active = {key: one["since"] for key, one in
-                      ((key, json.loads(text)) for key, text in self.redis.client.hgetall("many:{alert}:active").items())}
+            active = {key: one["since"] for key, one in self.active().items()}
             first = first or active
             self.assertTrue(first)
             self.assertEqual(active, first)
@@ -342,6 +345,26 @@ class Instances(harness.TestCase):
             assert one["value"] == want and one["final"] and one["revision"] > 0, (one, want)
             return True
         harness.wait_for(corrected, 20, f"{want} orders in the minute")
+
+    def test_what_redis_lost_is_told_again_from_all_shards(self):
+        lines = shop(self.topic, 17, 1500, self.partitions)
+        self.start("a", "b", "c", target=100000)
+        self.wait_spread()
+        self.kafka.produce(lines[:len(lines) // 2])
+        harness.wait_for(lambda: self.final_end() > START + len(lines) * 500, 60, "finals of the first half")
+        before = {key: one["since"] for key, one in self.active().items()}
+        self.assertTrue(before)
+        publisher = self.publisher()
+        self.redis.kill()
+        self.redis.start()
+        harness.wait_for(lambda: self.publisher() == publisher, 20, "the same publisher")
+        harness.wait_for(lambda: {key: one["since"] for key, one in self.active().items()} == before, 20,
+                         "the same alerts")
+        self.kafka.produce(lines[len(lines) // 2:])
+        self.settle("many", lines)
+        self.assertEqual({key: one["since"] for key, one in self.active().items()}, before)
+        self.assertIn("all that is known is told again", self.kpids[publisher].log_text())
+        print(f"{self.same_as_whole(lines, target=100000)} figures equal", flush=True)
 
     def test_kpictl_lists_and_forgets_them(self):
         lines = shop(self.topic, 16, 200, self.partitions)
