@@ -6,8 +6,11 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import harness
@@ -42,6 +45,23 @@ kpis:
   shipping: {{ formula: shipping.mean, unit: duration, windows: [{{ rolling: 1m, history: 1000 }}, 1h] }}
   open: {{ formula: shipping.open, unit: count, windows: [{{ rolling: 1m, history: 1000 }}] }}
   missed: {{ formula: shipping.missed, unit: count, windows: [{{ rolling: 1m, history: 1000 }}, 1h] }}
+"""
+
+# A wall clock that is a minute ahead.
+AHEAD = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+    static int (*next)(clockid_t, struct timespec *);
+    if (!next)
+        next = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int code = next(id, ts);
+    if (id == CLOCK_REALTIME)
+        ts->tv_sec += 60;
+    return code;
+}
 """
 
 BROKER = {"group.min.session.timeout.ms": "1000"}
@@ -204,17 +224,32 @@ class Instances(harness.TestCase):
             harness.wait_for(lambda: self.final_end(prefix, tag) == end // step * step, deadline_s,
                              f"the end of {tag} ({prefix})")
 
-    def same_as_whole(self, lines, **more):
+    def same_as_whole(self, lines, but="", **more):
+        def many_figures():
+            return {name: one for name, one in figures(self.redis.client, "many").items() if not but or but not in name[0]}
         whole = self.whole(lines, **more)
-        harness.holds_within(lambda: figures(self.redis.client, "many") == whole, 10)
-        many = figures(self.redis.client, "many")
-        self.assertGreater(len(whole), 1000)
+        harness.holds_within(lambda: many_figures() == whole, 10)
+        many = many_figures()
+        self.assertGreater(len(whole), 500)
         self.assertEqual(sorted(set(whole) - set(many))[:5], [], "figures that are missing")
         self.assertEqual(sorted(set(many) - set(whole))[:5], [], "figures that should not be there")
         wrong = [(name, whole[name]["value"], many[name]["value"], many[name]["reasons"]) for name in whole
                  if whole[name] != many[name]]
         self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(whole)} figures differ")
+        for tag in ("orders:1h", "revenue:1h", "shipping:1h"):
+            one, many = self.history("whole", tag), self.history("many", tag)
+            common = one.keys() & many.keys()
+            self.assertGreater(len(common), 60)
+            self.assertEqual({at: many[at] for at in common}, {at: one[at] for at in common}, tag)
         return len(whole)
+
+    def history(self, prefix, tag):
+        """Value of each boundary by its highest revision; boundaries of a run at which nothing changed have one."""
+        found = {}
+        for _, fields in self.redis.client.xrange(f"{prefix}:hist:{{{tag}}}"):
+            one = json.loads(fields["json"])
+            found[one["start_ms"]] = max(found.get(one["start_ms"], (-1,)), (one["revision"], one["value"]))
+        return {start: value for start, (_, value) in found.items()}
 
     def chaos(self, lines, rng, parts=12):
         """Sends the lines in parts; between them instances are killed or stopped, others come back."""
@@ -365,6 +400,49 @@ class Instances(harness.TestCase):
         self.assertEqual({key: one["since"] for key, one in self.active().items()}, before)
         self.assertIn("all that is known is told again", self.kpids[publisher].log_text())
         print(f"{self.same_as_whole(lines, target=100000)} figures equal", flush=True)
+
+    def test_a_measure_that_one_of_them_does_not_count_is_partial(self):
+        lines = shop(self.topic, 18, 600, self.partitions)
+        more = ("measures:\n  parcels: { from: shop, where: type == \"order.shipped\", count: }\n",
+                "kpis:\n  parcels: { formula: parcels, unit: count, windows: [1m] }\n")
+        self.start("a")
+        harness.wait_for(lambda: len(self.headers()) == self.partitions, 30, "all shards to be taken")
+        newer = self.config().replace("measures:\n", more[0]).replace("kpis:\n", more[1])
+        self.kpids["b"] = self.enterContext(harness.Kpid("instance: b\n" + newer))
+        self.wait_spread(("a", "b"))
+        self.kpids["a"].kill()
+        self.wait_publisher(["b"])
+        self.start("a")
+        self.wait_spread(("a", "b"))
+        self.kafka.produce(lines)
+
+        def partial():
+            text = self.redis.client.hget("many:snap:{parcels:1m}", "*")
+            one = json.loads(text) if text else {"reasons": []}
+            assert "shards_missing" in one["reasons"] and not one["final"] and one["quality"] == "partial", one
+            return True
+        harness.wait_for(partial, 30, "the new figure to be partial")
+        self.settle("many", lines)
+        print(f"{self.same_as_whole(lines, but='parcels')} figures equal", flush=True)
+
+    @unittest.skipIf("sanitize" in harness.BUILD, "sanitizers want to be loaded first")
+    def test_one_whose_clock_is_off_publishes_nothing(self):
+        lines = shop(self.topic, 19, 200, self.partitions)
+        with tempfile.TemporaryDirectory() as folder:
+            source, library = os.path.join(folder, "ahead.c"), os.path.join(folder, "ahead.so")
+            with open(source, "w", encoding="utf-8") as file:
+                file.write(AHEAD)
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+            self.kpids["a"] = self.enterContext(harness.Kpid(
+                "instance: a\n" + self.config(clock="wall", idle="500ms"), env={"LD_PRELOAD": library}))
+            self.kpids["a"].wait_log(r"<4>this machine's clock is 60\.\d s ahead of that of Redis: nothing is published", 20)
+            self.kafka.produce(lines)
+            harness.wait_for(lambda: len(self.headers()) == self.partitions, 30, "all shards to be taken")
+            self.start("b", clock="wall", idle="500ms")
+            self.wait_publisher(["b"])
+            harness.wait_for(lambda: self.final_end() > START, 30, "finals of the other one")
+            self.wait_spread(("a", "b"))
+            self.assertEqual(self.publisher(), "b")
 
     def test_kpictl_lists_and_forgets_them(self):
         lines = shop(self.topic, 16, 200, self.partitions)
