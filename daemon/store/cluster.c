@@ -144,17 +144,22 @@ static bool any_missing(char (*a)[41], size_t n_a, char (*b)[41], size_t n_b)
 }
 
 /* Whether a master has taken the place of another, or was restarted. One that was only added or taken away is
- * no loss: its slots were moved. */
+ * no loss: its slots were moved. One that was added may turn out to have taken another's place once all of
+ * its slots are known, so it counts as new until one goes. */
 static bool is_replaced(struct kpid_cluster *cluster)
 {
     char(*now)[41] = kpid_alloc((cluster->n_nodes + 1) * sizeof(*now));
     size_t n = list_replids(cluster, now);
-    bool replaced = any_missing(cluster->replids, cluster->n_replids, now, n) &&
-                    any_missing(now, n, cluster->replids, cluster->n_replids);
+    bool gone = any_missing(cluster->replids, cluster->n_replids, now, n);
+    bool added = any_missing(now, n, cluster->replids, cluster->n_replids);
+    if (added && !gone && cluster->n_replids > 0) {
+        free(now);
+        return false;
+    }
     free(cluster->replids);
     cluster->replids = now;
     cluster->n_replids = n;
-    return replaced;
+    return gone && added;
 }
 
 static void come_up(struct kpid_cluster *cluster)

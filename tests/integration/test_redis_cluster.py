@@ -94,20 +94,59 @@ class OnACluster(harness.TestCase):
             self.wait_headers()
             self.orders.wait_sent(400)
             for master in list(self.redis.masters):
-                replica = self.redis.hold(master)
-                held = self.seqs(replica)
-                self.assertTrue(held, "no header on this master")
-                self.orders.wait_sent(300)
-                harness.wait_for(lambda: all(seq > held[key] + 1 for key, seq in self.seqs(master).items() if ":s:" in key), 20,
-                                 "commits on the master alone")
-                newest = self.seqs(master)
-                back = {key: newest[key] - held[key] for key in newest if newest[key] > held[key]}
-                print(f"going back: {back}", flush=True)
-                self.assertTrue(back)
-                self.redis.fail_over(master, replica)
+                self.redis.fail_over(master, self.lose(master))
                 self.orders.wait_sent(300)
         self.wait_equal()
         self.assertIn("lost what was committed", kpid.log_text())
+        kpid.stop()
+
+    def lose(self, master):
+        """Writes that only this master has; returns its replica."""
+        replica = self.redis.hold(master)
+        held = self.seqs(replica)
+        self.orders.wait_sent(300)
+        harness.wait_for(lambda: all(seq > held[key] + 1 for key, seq in self.seqs(master).items() if ":s:" in key), 20,
+                         "commits on the master alone")
+        newest = self.seqs(master)
+        back = {key: newest[key] - held[key] for key in newest if newest[key] > held[key]}
+        print(f"going back: {back}", flush=True)
+        self.assertTrue(back)
+        return replica
+
+    def test_a_master_that_hangs_and_its_owner_killed(self):
+        kpid = self.begin(replicas=True)
+        with self.orders:
+            shard = self.wait_headers()[0]
+            self.orders.wait_sent(400)
+            # Figures and alerts lie elsewhere: what is looked at here is what shards lose.
+            master, elsewhere = self.redis.owner(self.redis.slot(shard)), self.other(shard)
+            for tag in ("alert", *(f"{kpi}:{window}" for kpi in ("orders", "revenue", "buyers") for window in ("1m", "all"))):
+                slot = self.redis.slot(f"{{{tag}}}")
+                if self.redis.owner(slot) is not elsewhere:
+                    self.redis.move(slot, elsewhere)
+            replica = self.lose(master)
+            kpid.kill()
+            self.redis.fail_over(master, replica, kill=False)
+            kpid.start()
+            self.orders.wait_sent(400)
+            self.redis.bring_back(master)
+            self.orders.wait_sent(200)
+        self.wait_equal()
+        kpid.stop()
+
+    def test_failovers_that_were_asked_for(self):
+        kpid = self.begin(replicas=True)
+        with self.orders:
+            for key in (self.wait_headers()[0], "{alert}", "{orders:1m}", "{orders:all}"):
+                master = self.redis.owner(self.redis.slot(key))
+                replica = self.redis.replica_of(master)
+                self.orders.wait_sent(200)
+                replica.ask("CLUSTER FAILOVER")
+                harness.wait_for(lambda: replica.client.role()[0] == "master", 20, "the other one")
+                harness.wait_for(lambda: self.redis.replica_of(replica) is master, 20, "the first one as its replica")
+            self.orders.wait_sent(200)
+        self.wait_equal()
+        self.assertIn("another node has become a master of the cluster", kpid.log_text())
         kpid.stop()
 
     def test_kpictl(self):
