@@ -132,7 +132,7 @@ class _Node(harness.Redis):
     def __init__(self, password=None):
         self.bus = harness.free_port()
         super().__init__("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", str(self.bus),
-                         "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+                         "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0",
                          "--cluster-replica-validity-factor", "0", password=password)
 
     @property
