@@ -106,6 +106,35 @@ class KafkaFaults(harness.TestCase):
         seen(10)
         kpid.stop()
 
+    # ---- permissions ----
+
+    def test_reading_that_is_forbidden_for_a_while(self):
+        kpid = self.begin(2, properties=harness.AUTHORIZER)
+        self.orders.send(400)
+        self.wait_equal()
+        finals = self.minutes()
+        self.kafka.deny("topic", self.topic)
+        self.orders.send(400)
+        kpid.wait_log(rf"<4>kafka: .*{self.topic}.*[Aa]uthoriz", 30)
+        self.assertEqual(self.minutes(), finals)
+        self.kafka.allow("topic", self.topic)
+        self.wait_equal()
+        self.assertNotIn("HOLDS", kpid.log_text())
+        kpid.stop()
+
+    def test_a_group_that_is_forbidden_for_a_while(self):
+        kpid = self.begin(2, properties=harness.AUTHORIZER)
+        self.orders.send(400)
+        self.wait_equal()
+        kpid.stop()
+        self.kafka.deny("group", self.name)
+        self.orders.send(400)
+        kpid.start()
+        kpid.wait_log(r"<4>kafka: .*[Gg]roup.*[Aa]uthoriz", 30)
+        self.kafka.allow("group", self.name)
+        self.wait_equal()
+        kpid.stop()
+
     # ---- transactions ----
 
     def test_aborted_transactions_are_in_no_figure(self):

@@ -194,6 +194,13 @@ def shared_brokers():
     return _shared[0].brokers
 
 
+# Properties of a broker on which everybody may do everything that is not denied.
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
 class Kafka:
     """The shared broker, or with private=True one of our own that may be stopped, killed and started again
     and takes server properties. Topics made here are deleted at the end."""
@@ -265,6 +272,13 @@ class Kafka:
     def cut(self, topic, partition, offset):
         """Deletes the records before an offset, as retention does."""
         self._admin("--cut", topic, partition, offset)
+
+    def deny(self, kind, name):
+        """Nobody may read a topic, or use a group, until allow(); for brokers with an authorizer (see AUTHORIZER)."""
+        self._admin("--deny", kind, name)
+
+    def allow(self, kind, name):
+        self._admin("--allow", kind, name)
 
     def delete(self, topic):
         self._admin("--delete", topic)

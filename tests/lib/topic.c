@@ -2,6 +2,7 @@
  *
  *     kpid-test-topic BROKERS NAME PARTITIONS [key=value...]    create, one replica, with topic settings
  *     kpid-test-topic BROKERS --grow NAME PARTITIONS            raise the number of partitions
+ *     kpid-test-topic BROKERS --deny|--allow topic|group NAME   nobody may read it, until everybody may
  *     kpid-test-topic BROKERS --delete NAME...
  *
  * Created means that every partition has a leader. Exit 0: done; 1: refused or too late, with the reason; 2:
@@ -149,7 +150,8 @@ static int delete (rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_Ad
 }
 
 /* Deletes all records of a partition before an offset, as retention does. */
-static int cut(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_AdminOptions_t *options, char **args)
+static int cut(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_AdminOptions_t *options,
+               char **args)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, args[0], atoi(args[1]))->offset = atoll(args[2]);
@@ -158,6 +160,49 @@ static int cut(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_AdminO
     int code = await_answer(queue);
     rd_kafka_DeleteRecords_destroy(request);
     rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
+static rd_kafka_ResourceType_t resource_of(const char *kind)
+{
+    return strcmp(kind, "group") == 0 ? RD_KAFKA_RESOURCE_GROUP : RD_KAFKA_RESOURCE_TOPIC;
+}
+
+/* Nobody may read a topic, or be in a group; writing stays allowed, which another rule has to say then. */
+static int deny(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_AdminOptions_t *options,
+                char **args)
+{
+    char why[512];
+    bool is_group = strcmp(args[0], "group") == 0;
+    const rd_kafka_AclOperation_t operations[] = {RD_KAFKA_ACL_OPERATION_READ,
+                                                  is_group ? RD_KAFKA_ACL_OPERATION_DESCRIBE
+                                                           : RD_KAFKA_ACL_OPERATION_WRITE};
+    rd_kafka_AclBinding_t *rules[2];
+    for (int i = 0; i < 2; i++) {
+        rules[i] = rd_kafka_AclBinding_new(
+            resource_of(args[0]), args[1], RD_KAFKA_RESOURCE_PATTERN_LITERAL, "User:*", "*", operations[i],
+            i ? RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW : RD_KAFKA_ACL_PERMISSION_TYPE_DENY, why, sizeof(why));
+        if (!rules[i])
+            return complain(args[1], why);
+    }
+    rd_kafka_CreateAcls(kafka, rules, 2, options, queue);
+    int code = await_answer(queue);
+    rd_kafka_AclBinding_destroy_array(rules, 2);
+    return code;
+}
+
+static int allow(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_AdminOptions_t *options,
+                 char **args)
+{
+    char why[512];
+    rd_kafka_AclBindingFilter_t *all = rd_kafka_AclBindingFilter_new(
+        resource_of(args[0]), args[1], RD_KAFKA_RESOURCE_PATTERN_LITERAL, NULL, NULL,
+        RD_KAFKA_ACL_OPERATION_ANY, RD_KAFKA_ACL_PERMISSION_TYPE_ANY, why, sizeof(why));
+    if (!all)
+        return complain(args[1], why);
+    rd_kafka_DeleteAcls(kafka, &all, 1, options, queue);
+    int code = await_answer(queue);
+    rd_kafka_AclBinding_destroy(all);
     return code;
 }
 
@@ -176,6 +221,10 @@ static int run(rd_kafka_t *kafka, int argc, char **argv)
         code = grow(kafka, queue, options, argv + 3);
     else if (strcmp(argv[2], "--cut") == 0 && argc == 6)
         code = cut(kafka, queue, options, argv + 3);
+    else if (strcmp(argv[2], "--deny") == 0 && argc == 5)
+        code = deny(kafka, queue, options, argv + 3);
+    else if (strcmp(argv[2], "--allow") == 0 && argc == 5)
+        code = allow(kafka, queue, options, argv + 3);
     else if (argv[2][0] != '-')
         code = create(kafka, queue, options, argv + 2);
     rd_kafka_AdminOptions_destroy(options);
@@ -189,6 +238,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: kpid-test-topic BROKERS NAME PARTITIONS [key=value...]\n"
                         "       kpid-test-topic BROKERS --grow NAME PARTITIONS\n"
                         "       kpid-test-topic BROKERS --cut NAME PARTITION OFFSET\n"
+                        "       kpid-test-topic BROKERS --deny|--allow topic|group NAME\n"
                         "       kpid-test-topic BROKERS --delete NAME...\n");
         return 2;
     }
