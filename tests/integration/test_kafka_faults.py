@@ -19,10 +19,12 @@ START = recount.START
 
 class KafkaFaults(harness.TestCase):
     def begin(self, partitions, more="", **kafka):
+        second = kafka.pop("second", False)
         self.kafka = self.enterContext(harness.Kafka(**kafka))
+        self.second = self.kafka.second() if second else None
         self.redis = self.enterContext(harness.Redis())
         self.name = self.kafka.unique("kafka")
-        self.topic = self.kafka.topic("shop", partitions=partitions)
+        self.topic = self.kafka.topic("shop", partitions, **({"replicas": 2} if second else {}))
         config = recount.CONFIG.format(brokers=self.kafka.brokers, name=self.name, topic=self.topic,
                                        url=f"redis://{self.redis.address}")
         config = config.replace("session.timeout.ms: 6000", "session.timeout.ms: 6000, topic.metadata.refresh.interval.ms: 500")
@@ -80,6 +82,19 @@ class KafkaFaults(harness.TestCase):
         kpid.start()
         self.orders.send(100)
         self.wait_equal()
+        kpid.stop()
+
+    def test_leaders_that_change(self):
+        kpid = self.begin(4, second=True, properties={"offsets.topic.replication.factor": 2})
+        with self.orders:
+            for end in (self.second.kill, self.second.stop):
+                self.orders.wait_sent(300)
+                end()
+                self.orders.wait_sent(300)
+                self.second.start()
+            self.orders.wait_sent(300)
+        self.wait_equal()
+        self.assertNotIn("HOLDS", kpid.log_text())
         kpid.stop()
 
     # ---- partitions ----

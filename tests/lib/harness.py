@@ -32,6 +32,7 @@ import json
 import os
 import queue
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -171,6 +172,37 @@ class _Broker(_Folder):
         super().close()
 
 
+class _SecondBroker(_Broker):
+    """Another broker beside a first one, which stays the controller."""
+
+    def __init__(self, first):
+        with open(os.path.join(first.dir, "server.properties"), encoding="utf-8") as file:
+            voters = re.search(r"^controller\.quorum\.voters=(.*)$", file.read(), re.M).group(1)
+        self._port = free_port()
+        super().__init__(
+            first.properties
+            | {
+                "process.roles": "broker",
+                "node.id": "2",
+                "controller.quorum.voters": voters,
+                "kpid.port": self._port,
+                "listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
+                "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
+            }
+        )
+
+    def start(self):
+        data = os.path.join(self.dir, "data")
+        if not os.path.isdir(data):
+            shutil.copytree(os.path.join(_broker.fetch(), "template"), data)
+            path = os.path.join(data, "meta.properties")
+            with open(path, encoding="utf-8") as file:
+                text = file.read().replace("node.id=1", "node.id=2")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(re.sub(r"directory\.id=.*", f"directory.id={secrets.token_urlsafe(16)}", text))
+        super().start()
+
+
 # A killed broker may come back only after its old session has ended.
 _RESTARTABLE = {"broker.session.timeout.ms": "2000", "broker.heartbeat.interval.ms": "500"}
 _shared = []
@@ -214,6 +246,7 @@ class Kafka:
         else:
             self._own = None
             self.brokers = shared_brokers()
+        self._second = None
         self._topics = []
 
     def __enter__(self):
@@ -223,6 +256,8 @@ class Kafka:
         self.close()
 
     def close(self):
+        if self._second:
+            self._second.close()
         if self._own:
             self._own.close()
         elif self._topics:
@@ -232,6 +267,13 @@ class Kafka:
                 check=False,
             )
         self._topics = []
+
+    def second(self):
+        """A second broker beside a private one, with start(), stop(), kill(); ended with the first. Topics that are to
+        outlive it have replicas=2."""
+        self._second = _SecondBroker(self._own)
+        self.brokers += "," + self._second.brokers
+        return self._second
 
     def start(self):
         self._own.start()

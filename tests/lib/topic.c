@@ -1,6 +1,6 @@
 /* kpid-test-topic: makes, enlarges and deletes Kafka topics, and returns when the brokers have done it.
  *
- *     kpid-test-topic BROKERS NAME PARTITIONS [key=value...]    create, one replica, with topic settings
+ *     kpid-test-topic BROKERS NAME PARTITIONS [replicas=N] [key=value...]    create, with topic settings
  *     kpid-test-topic BROKERS --grow NAME PARTITIONS            raise the number of partitions
  *     kpid-test-topic BROKERS --deny|--allow topic|group NAME   nobody may read it, until everybody may
  *     kpid-test-topic BROKERS --delete NAME...
@@ -95,10 +95,13 @@ static int create(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_Adm
                   char **args)
 {
     char why[512];
-    int partitions = atoi(args[1]);
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(args[0], partitions, 1, why, sizeof(why));
+    const char *name = args[0];
+    int partitions = atoi(args[1]), replicas = 1;
+    if (args[2] && strncmp(args[2], "replicas=", 9) == 0)
+        replicas = atoi(args++[2] + 9);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, replicas, why, sizeof(why));
     if (!topic)
-        return complain(args[0], why);
+        return complain(name, why);
     int code = 0;
     for (char **setting = args + 2; *setting && !code; setting++) {
         char *equals = strchr(*setting, '=');
@@ -116,7 +119,7 @@ static int create(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_Adm
         code = await_answer(queue);
     }
     rd_kafka_NewTopic_destroy(topic);
-    return code ? code : await_led(kafka, args[0], partitions);
+    return code ? code : await_led(kafka, name, partitions);
 }
 
 static int grow(rd_kafka_t *kafka, rd_kafka_queue_t *queue, const rd_kafka_AdminOptions_t *options,
@@ -235,7 +238,7 @@ static int run(rd_kafka_t *kafka, int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: kpid-test-topic BROKERS NAME PARTITIONS [key=value...]\n"
+        fprintf(stderr, "usage: kpid-test-topic BROKERS NAME PARTITIONS [replicas=N] [key=value...]\n"
                         "       kpid-test-topic BROKERS --grow NAME PARTITIONS\n"
                         "       kpid-test-topic BROKERS --cut NAME PARTITION OFFSET\n"
                         "       kpid-test-topic BROKERS --deny|--allow topic|group NAME\n"
