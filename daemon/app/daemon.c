@@ -330,6 +330,7 @@ void kpid_daemon_close(struct daemon *d)
         d->left_behind = true;
     kpid_foreign_close(d);
     kpid_check_close(d);
+    kpid_letters_close(d);
     if (d->http)
         kpid_http_close(d->http);
     kpid_evaluator_free(d->evaluator);
@@ -339,7 +340,6 @@ void kpid_daemon_close(struct daemon *d)
     kpid_publisher_free(d->publisher);
     if (d->producer)
         kpid_producer_close(d->producer); /* reports what became of dead letters on their way */
-    kpid_letters_close(d);
     if (d->redis)
         kpid_redis_close(d->redis);
     kpid_lookups_free(d->lookups);
