@@ -85,7 +85,7 @@ kpis: {{ all: {{ formula: all, unit: count, windows: [1m] }} }}
                 done = subprocess.run(["promtool", "check", "metrics"], input=page("/metrics"), text=True,
                                       capture_output=True)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-                kpid.stop(5)
+                kpid.stop()
 
 
 class Tree(harness.TestCase):

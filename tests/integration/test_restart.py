@@ -96,17 +96,17 @@ class Restart(harness.TestCase):
                 for part in parts[:20]:
                     kafka.produce(part)
                     kpid.wait_log(r"shard shop/5 restored", 30)
-                    kpid.stop(5)
+                    kpid.stop()
                     os.truncate(kpid.log, 0)
                     kpid.start()
                 kafka.produce(parts[20])
                 with harness.Kpid(self.config(kafka, redis, topic, "whole")) as undisturbed:
                     self.settle(redis.client, "whole", undisturbed, lines)
-                    undisturbed.stop(5)
+                    undisturbed.stop()
                 whole = figures(redis.client, "whole")
                 self.settle(redis.client, "broken", kpid, lines)
                 harness.holds_within(lambda: same(figures(redis.client, "broken"), whole), 60)
-                kpid.stop(5)
+                kpid.stop()
             broken = figures(redis.client, "broken")
             self.assertGreater(len(whole), 1000)
             missing = sorted(set(whole) - set(broken))
@@ -138,7 +138,7 @@ class Restart(harness.TestCase):
                 kpid.wait_log(r"shard shop/5 restored", 30)
                 redis.kill()
                 kpid.wait_log(r"redis: .*(lost|closed|refused|reset|gone|down)|redis: (?!connected)", 10)
-                kpid.stop(5)
+                kpid.stop()
 
     def test_a_stop_is_quick_when_redis_hangs(self):
         with harness.Kafka() as kafka, harness.Redis() as redis:
@@ -148,7 +148,7 @@ class Restart(harness.TestCase):
                 kpid.wait_log(r"shard shop/5 restored", 30)
                 redis.pause()
                 try:
-                    kpid.stop(5)
+                    kpid.stop()
                 finally:
                     redis.resume()
 
@@ -159,7 +159,7 @@ class Restart(harness.TestCase):
             with harness.Kpid(self.config(kafka, redis, topic, "nobody")) as kpid:
                 kpid.wait_log(r"shard shop/5 restored", 30)
                 kafka.kill()
-                kpid.stop(5)
+                kpid.stop()
 
     def test_a_stop_while_nobody_takes_a_dead_letter(self):
         """The producer reports of it when it closes, and the shards are gone then."""

@@ -60,7 +60,7 @@ class Idle(harness.TestCase):
                            for n in range(20)])
             boundary = newest // 1000 * 1000 + 1000
             before_wait(kpid, boundary)
-            kpid.stop(5)
+            kpid.stop()
 
     def test_the_last_window_closes_though_a_partition_is_silent(self):
         """In time at least once in three times: a machine that stands still for seconds does not do so each time."""
@@ -188,7 +188,7 @@ kpis:
             with harness.Kpid(self.CONFIG.format(broker=broker, topic=topic)) as kpid:
                 kafka.produce(lines[:len(lines) * 3 // 4])
                 before = harness.wait_for(lambda: active(redis.client), 30, "the alert to fire")
-                kpid.stop(5)
+                kpid.stop()
                 kpid.start()
                 kafka.produce(lines[len(lines) * 3 // 4:])
                 harness.wait_for(lambda: int(redis.client.hget("kpi:{alert}:h", "seq") or 0) > 0, 10, "the header")
@@ -197,7 +197,7 @@ kpis:
                 harness.wait_for(lambda: json.loads(redis.client.hget("kpi:snap:{orders:5m}", "*@final"))["end_ms"] > last,
                                  30, "later figures")
                 self.assertEqual(active(redis.client), before)
-                kpid.stop(5)
+                kpid.stop()
 
 
 if __name__ == "__main__":

@@ -642,8 +642,8 @@ class Kpid(_Folder):
                 f"kpid did not end within {deadline_s * SLOW:g} s:\n" + tail(self.log)
             ) from None
 
-    def stop(self, deadline_s=5):
-        """TERM; asserts exit code 0 in time."""
+    def stop(self, deadline_s=10):
+        """TERM; asserts exit code 0 in time, which is as long as systemd waits (TimeoutStopSec)."""
         self.process.send_signal(signal.SIGTERM)
         code = self.wait(deadline_s)
         if code:
