@@ -209,6 +209,9 @@ static bool commit(struct part *part)
         return true;
     }
     part->released_ms = released(part->instance);
+    /* As evaluating does, before each cut. */
+    bool idle;
+    kpid_shard_elapse(part->shard, kpid_shard_watermark(part->shard, NULL, &idle));
     kpid_shard_cut(part->shard, part->whole || random_chance(&run->random, 1, 40), &commit);
     part->whole = false;
     part->cut_sent = kpid_shard_cuts(part->shard);
@@ -240,7 +243,9 @@ bool part_act(struct part *part)
 {
     struct run *run = part->instance->run;
     switch (part->state) {
-    case PART_NONE: return false;
+    case PART_NONE:
+        follow_act(part);
+        return true;
     case PART_WAITING:
         if (part->leaving || !link_up(part->instance->link))
             return false;
@@ -279,6 +284,7 @@ void instance_kill(struct run *run, size_t i)
 {
     struct instance *instance = &run->instances[i];
     for (int32_t p = 0; p < WORLD_PARTITIONS; p++) {
+        follow_free(&instance->parts[p]);
         kpid_store_free(instance->parts[p].store);
         kpid_shard_free(instance->parts[p].shard);
     }

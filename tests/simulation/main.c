@@ -58,8 +58,9 @@ static void tell(const struct run_counts *n)
            n->empties, n->deleted, n->asks);
     printf("found another owner %" PRIu64 " times, Redis behind %" PRIu64 ", down %" PRIu64
            ", state lost %" PRIu64 "; %" PRIu64 " dead letters; %" PRIu64
-           " pages left behind; compared with the recount %" PRIu64 " times\n",
-           n->refused, n->behind, n->down, n->damaged, n->letters, n->left_behind, n->checks);
+           " pages left behind; compared with the recount %" PRIu64 " times, and "
+           "%" PRIu64 " times by who follows\n",
+           n->refused, n->behind, n->down, n->damaged, n->letters, n->left_behind, n->checks, n->follows);
 }
 
 /* With each guard taken out of the scripts some seed must fail. Returns how many go unnoticed. */

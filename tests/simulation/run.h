@@ -13,7 +13,8 @@
 
 struct run_counts {
     uint64_t seeds, steps, commits, checks, takeovers, kills, breaks, ghosts, refused, staged, falls, empties,
-        deleted, asks, behind, damaged, down, letters, left_behind;
+        deleted, asks, behind, damaged, down, letters, left_behind,
+        follows;
 };
 
 struct run_options {

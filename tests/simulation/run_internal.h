@@ -20,6 +20,9 @@ struct part {
     struct kpid_shard *shard;
     bool committing, held, whole, leaving;
     uint64_t cut_sent, cut_done;
+    struct kpid_follower *follower; /* of who has it instead */
+    struct kpid_shard *copy;
+    char copy_nonce[33];
     int64_t released_ms; /* as of the cut that is under way */
 };
 
@@ -66,6 +69,10 @@ void part_revoke(struct part *part);
 /* Something that an instance does of its own accord. False: there was nothing to do. */
 bool part_act(struct part *part);
 bool part_done(const struct part *part); /* everything is counted and committed */
+
+/* follow.c */
+void follow_act(struct part *part);
+void follow_free(struct part *part);
 
 /* check.c */
 void check_executed(void *ctx, const struct command *command, const struct kpid_reply *reply);
