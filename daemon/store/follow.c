@@ -158,12 +158,15 @@ static void hand_over(struct kpid_follower *f)
 
 /* ---- pages ---- */
 
+/* The same owner, not gone back. After another one seqs and ids of pages that Redis lost may be there again, with other
+ * content. */
 static void on_still(struct kpid_follower *f, const struct kpid_reply *reply, size_t number)
 {
     uint64_t seq;
 
     (void)number;
-    if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 2 &&
+    if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 2 && reply->items[0].len == 32 &&
+        memcmp(reply->items[0].str, f->news.nonce, 32) == 0 &&
         kpid_store_parse_u64(reply->items[1].str, reply->items[1].len, &seq) && seq >= f->news.seq)
         hand_over(f);
     else

@@ -4,8 +4,8 @@
  * another one, when pages were dropped, or when Redis lost a suffix.
  *
  * A state is handed over only if it is that of one header: the pages that the header's meta names, each as the manifest
- * named it at that seq or earlier, with length and checksum, and the header not gone back meanwhile. Everything else is
- * AGAIN: nothing is handed over, and the next look begins anew.
+ * named it at that seq or earlier, with length and checksum, and the header still that owner's and not gone back.
+ * Everything else is AGAIN: nothing is handed over, and the next look begins anew.
  */
 #ifndef KPID_FOLLOW_H
 #define KPID_FOLLOW_H

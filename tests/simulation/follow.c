@@ -37,8 +37,8 @@ static bool on_news(void *ctx, const struct kpid_follow_news *news)
 {
     struct part *part = ctx;
     run_trace(part->instance->run, "%d/%d follows: %d, %s %llu, %zu pages%s",
-              (int)(part->instance - part->instance->run->instances), part->partition, (int)news->status, news->nonce,
-              (unsigned long long)news->seq, news->n_pages, news->whole ? ", whole" : "");
+              (int)(part->instance - part->instance->run->instances), part->partition, (int)news->status,
+              news->nonce, (unsigned long long)news->seq, news->n_pages, news->whole ? ", whole" : "");
     if (news->status == KPID_FOLLOW_NEW)
         return take(part, news);
     if (news->status != KPID_FOLLOW_ABSENT)
