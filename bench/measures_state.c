@@ -85,7 +85,9 @@ static struct sizes state_of(const struct kind *kind, size_t n, int panes)
     size_t heap = allocated();
     for (int pane = 0; pane < panes; pane++)
         for (size_t i = 0; i < n; i++) {
-            struct kpid_rig_event event = { .ts_ms = RIG_BEGIN_MS + 60000 * pane, .type = RIG_START, .key = (uint32_t)i,
+            /* Keys come one after the other in an hour: those of one instant would share what is kept for the oldest. */
+            int64_t at = kind->panes || kind->ids ? 60000 * pane : (int64_t)(i * 3600000 / n);
+            struct kpid_rig_event event = { .ts_ms = RIG_BEGIN_MS + at, .type = RIG_START, .key = (uint32_t)i,
                                             .has_id = kind->ids, .group = kind->panes ? (uint32_t)i : (uint32_t)(i % 16),
                                             .amount = 4200 };
             kpid_rig_take(&rig, &event);

@@ -77,6 +77,16 @@ class Programs(Golden):
             json.loads(line)
         self.compare("explain.jsonl", text)
 
+    def test_explain_measures(self):
+        config = os.path.join(GOLDEN, "measures.yaml")
+        kpis = ("visitors", "products", "visits", "checkout", "retention", "oldest")
+        text = "".join(harness.kpictl("-c", config, "explain", kpi).stdout + "\n" for kpi in kpis)
+        self.compare("explain_measures.txt", text.replace(GOLDEN, "GOLDEN"))
+        text = "".join(harness.kpictl("-c", config, "--json", "explain", kpi).stdout for kpi in kpis)
+        for line in text.splitlines():
+            self.assertEqual([cost["measure"] for cost in json.loads(line)["costs"]], json.loads(line)["measures"][:1])
+        self.compare("explain_measures.jsonl", text)
+
     def test_replay(self):
         config, events = (os.path.join(GOLDEN, name) for name in ("shop.yaml", "shop.jsonl"))
         self.compare("replay.txt", harness.kpictl("-c", config, "replay", events).stdout)
