@@ -1,7 +1,8 @@
 /*
- * kpid-bench-measures [--rounds N] [--events N] [--keys N] [cost | state | growth]: what measures cost, by kind. Without
- * a word all three tables. The events are synthetic and already decoded; one shard, no Kafka, no Redis.
- * `kinds` prints the names of the first table, `one NAME` makes one pass with that kind (bench/instructions).
+ * kpid-bench-measures [--rounds N] [--events N] [--keys N] [cost | state | growth]: what measures cost, by
+ * kind. Without a word all three tables. The events are synthetic and already decoded; one shard, no Kafka,
+ * no Redis. `kinds` prints the names of the first table, `one NAME` makes one pass with that kind
+ * (bench/instructions).
  */
 #include "measures.h"
 
@@ -41,9 +42,11 @@ int main(int argc, char **argv)
         puts(kpid_bench_kind(k));
     if (!strcmp(table, "kinds"))
         return 0;
-    bool all = !*table, known = all || !strcmp(table, "cost") || !strcmp(table, "state") || !strcmp(table, "growth");
+    bool all = !*table,
+         known = all || !strcmp(table, "cost") || !strcmp(table, "state") || !strcmp(table, "growth");
     if (!known || rounds < 1 || rounds > 1000 || events < 1000 || keys < 1000) {
-        fprintf(stderr, "usage: kpid-bench-measures [--rounds N] [--events N] [--keys N] [cost | state | growth]\n");
+        fprintf(stderr,
+                "usage: kpid-bench-measures [--rounds N] [--events N] [--keys N] [cost | state | growth]\n");
         return 2;
     }
     if (all || !strcmp(table, "cost"))

@@ -1,4 +1,5 @@
-/* What one more measure costs an event: the difference to a configuration without it, in turns over the same events. */
+/* What one more measure costs an event: the difference to a configuration without it, in turns over the same
+ * events. */
 #include "measures.h"
 #include "rig.h"
 
@@ -17,27 +18,33 @@ struct kind {
 
 /* Every event matters to each of them, but for the one that looks and passes by. */
 static const struct kind kinds[] = {
-    { "count", "count: ", "" },
-    { "count, where it does not hold", "where: amount < 0, count: ", "" },
-    { "count, where it does", "where: amount >= 0, count: ", "" },
-    { "sum", "sum: amount", "" },
-    { "min", "min: amount", "" },
-    { "mean", "mean: amount", "" },
-    { "last", "last: amount", "" },
-    { "distinct", "distinct: user", "" },
-    { "quantiles", "quantiles: amount", ".p90" },
-    { "top, counted", "top: { key: user, keys: 1000 }", "" },
-    { "top, summed", "top: { key: user, sum: amount, keys: 1000 }", "" },
-    { "clock", "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]' }", "" },
-    { "clock, deadline and due",
-      "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]', deadline: 1m, due: 20s }", "" },
-    { "clock, oldest", "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]' }", ".oldest" },
-    { "clock, working time",
-      "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]', deadline: 1m, calendar: office }",
-      "" },
-    { "session", "session: { key: user, gap: 30s }", "" },
-    { "funnel", "funnel: { key: key, within: 1m, steps: ['type == \"start\"', 'type == \"step\"', 'type == \"stop\"'] }", "" },
-    { "retention", "retention: { key: user, start: 'type == \"start\"', return: 'type != \"start\"' }", "" },
+    {"count", "count: ", ""},
+    {"count, where it does not hold", "where: amount < 0, count: ", ""},
+    {"count, where it does", "where: amount >= 0, count: ", ""},
+    {"sum", "sum: amount", ""},
+    {"min", "min: amount", ""},
+    {"mean", "mean: amount", ""},
+    {"last", "last: amount", ""},
+    {"distinct", "distinct: user", ""},
+    {"quantiles", "quantiles: amount", ".p90"},
+    {"top, counted", "top: { key: user, keys: 1000 }", ""},
+    {"top, summed", "top: { key: user, sum: amount, keys: 1000 }", ""},
+    {"clock", "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]' }", ""},
+    {"clock, deadline and due",
+     "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]', deadline: 1m, "
+     "due: 20s }",
+     ""},
+    {"clock, oldest", "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]' }",
+     ".oldest"},
+    {"clock, working time",
+     "clock: { key: key, start: 'type == \"start\"', stop: 'type in [\"stop\", \"step\"]', deadline: 1m, "
+     "calendar: office }",
+     ""},
+    {"session", "session: { key: user, gap: 30s }", ""},
+    {"funnel",
+     "funnel: { key: key, within: 1m, steps: ['type == \"start\"', 'type == \"step\"', 'type == \"stop\"'] }",
+     ""},
+    {"retention", "retention: { key: user, start: 'type == \"start\"', return: 'type != \"start\"' }", ""},
 };
 
 /* A start, a step and a stop of each key, its keys a second apart; 1,000 events a second. */
@@ -46,13 +53,16 @@ static void events_make(struct kpid_rig_event *events, size_t n)
     uint64_t random = 1;
 
     for (size_t i = 0; i < n; i++) {
-        static const uint8_t types[] = { RIG_START, RIG_STEP, RIG_STOP };
+        static const uint8_t types[] = {RIG_START, RIG_STEP, RIG_STOP};
         size_t turn = i / 1000, at = i % 1000;
-        events[i] = (struct kpid_rig_event){ .ts_ms = RIG_BEGIN_MS + (int64_t)i, .type = types[turn % 3],
-                                             .key = (uint32_t)(turn / 3 * 1000 + at), .has_id = true,
-                                             .group = (uint32_t)(at % GROUPS),
-                                             .user = kpid_rig_random(&random, 1 + kpid_rig_random(&random, USERS)),
-                                             .amount = kpid_rig_random(&random, 100000) };
+        events[i] =
+            (struct kpid_rig_event){.ts_ms = RIG_BEGIN_MS + (int64_t)i,
+                                    .type = types[turn % 3],
+                                    .key = (uint32_t)(turn / 3 * 1000 + at),
+                                    .has_id = true,
+                                    .group = (uint32_t)(at % GROUPS),
+                                    .user = kpid_rig_random(&random, 1 + kpid_rig_random(&random, USERS)),
+                                    .amount = kpid_rig_random(&random, 100000)};
     }
 }
 
@@ -60,7 +70,8 @@ static void rig_of(struct kpid_rig *rig, const struct kind *kind)
 {
     struct kpid_buf measures = KPID_BUF_INIT, kpis = KPID_BUF_INIT;
 
-    kpid_buf_add_str(&measures, "  base: { from: s, where: 'type in [\"start\", \"step\", \"stop\"]', count: }\n");
+    kpid_buf_add_str(&measures,
+                     "  base: { from: s, where: 'type in [\"start\", \"step\", \"stop\"]', count: }\n");
     kpid_buf_add_str(&kpis, "  base: { formula: base, by: [g], windows: [1m] }\n");
     if (kind) {
         kpid_buf_printf(&measures, "  m: { from: s, %s }\n", kind->measure);
@@ -72,18 +83,19 @@ static void rig_of(struct kpid_rig *rig, const struct kind *kind)
 }
 
 /* Apart, so that a profiler can be told to count this alone. */
-__attribute__((noinline)) static void take_measured(struct kpid_rig *rig, const struct kpid_rig_event *events, size_t n)
+__attribute__((noinline)) static void take_measured(struct kpid_rig *rig, const struct kpid_rig_event *events,
+                                                    size_t n)
 {
     for (size_t i = 0; i < n; i++)
         kpid_rig_take(rig, &events[i]);
 }
 
 /* The second half of the events is measured, in ten pieces with unmeasured upkeep between them. */
-static struct kpid_cost pass(struct kpid_meter *meter, const struct kind *kind, const struct kpid_rig_event *events,
-                             size_t n)
+static struct kpid_cost pass(struct kpid_meter *meter, const struct kind *kind,
+                             const struct kpid_rig_event *events, size_t n)
 {
     struct kpid_rig rig;
-    struct kpid_cost cost = { 0 };
+    struct kpid_cost cost = {0};
     size_t tick = n / (2 * TICKS);
 
     rig_of(&rig, kind);
@@ -98,7 +110,7 @@ static struct kpid_cost pass(struct kpid_meter *meter, const struct kind *kind, 
         kpid_rig_upkeep(&rig);
     }
     kpid_rig_release(&rig);
-    return (struct kpid_cost){ cost.ns / (double)(tick * TICKS), cost.instructions / (double)(tick * TICKS) };
+    return (struct kpid_cost){cost.ns / (double)(tick * TICKS), cost.instructions / (double)(tick * TICKS)};
 }
 
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
@@ -144,11 +156,12 @@ void kpid_bench_cost(size_t rounds, size_t n)
             counts[round] = costs[k][round].instructions - (k ? costs[0][round].instructions : 0);
         }
         struct kpid_spread time = kpid_spread_of(ns, rounds);
-        printf("%-32s %6.0f %6.0f %8.0f %8.0f\n", k ? kinds[k - 1].name : "(an event with one count)", time.min, time.median,
-               time.max, kpid_spread_of(counts, rounds).median);
+        printf("%-32s %6.0f %6.0f %8.0f %8.0f\n", k ? kinds[k - 1].name : "(an event with one count)",
+               time.min, time.median, time.max, kpid_spread_of(counts, rounds).median);
     }
-    printf("%zu rounds of %zu events, the second half of each measured; 1 shard, %d groups, windows of 1 minute\n\n", rounds, n,
-           GROUPS);
+    printf("%zu rounds of %zu events, the second half of each measured; 1 shard, %d groups, windows of 1 "
+           "minute\n\n",
+           rounds, n, GROUPS);
     kpid_meter_close(&meter);
     free(events);
 }

@@ -15,13 +15,13 @@ struct step {
 };
 
 static const struct step steps[] = {
-    { "1 window", "5m", 1000 },
-    { "4 windows", "5m, 1h, 24h, day", 1000 },
-    { "16 windows", "1m, 5m, 10m, 15m, 20m, 30m, 1h, 2h, 4h, 6h, 12h, 24h, day, week, month, quarter", 1000 },
-    { "1000 groups", "5m, 1h, day", 1000 },
-    { "10000 groups", "5m, 1h, day", 10000 },
-    { "100000 groups", "5m, 1h, day", 100000 },
-    { "1000000 groups", "5m, 1h, day", 1000000 },
+    {"1 window", "5m", 1000},
+    {"4 windows", "5m, 1h, 24h, day", 1000},
+    {"16 windows", "1m, 5m, 10m, 15m, 20m, 30m, 1h, 2h, 4h, 6h, 12h, 24h, day, week, month, quarter", 1000},
+    {"1000 groups", "5m, 1h, day", 1000},
+    {"10000 groups", "5m, 1h, day", 10000},
+    {"100000 groups", "5m, 1h, day", 100000},
+    {"1000000 groups", "5m, 1h, day", 1000000},
 };
 
 struct figures {
@@ -32,14 +32,15 @@ struct figures {
 static struct figures pass(struct kpid_meter *meter, const struct step *step, size_t n)
 {
     struct kpid_buf kpis = KPID_BUF_INIT;
-    struct kpid_cost take = { 0 }, upkeep = { 0 };
+    struct kpid_cost take = {0}, upkeep = {0};
     struct kpid_rig rig;
     uint64_t random = 1;
 
     kpid_buf_printf(&kpis, "  k: { formula: m, by: [g], windows: [%s] }\n", step->windows);
-    kpid_rig_init(&rig, ", max_groups: 2000000, max_state_bytes: 8GiB", "  m: { from: s, sum: amount }\n", kpis.data);
+    kpid_rig_init(&rig, ", max_groups: 2000000, max_state_bytes: 8GiB", "  m: { from: s, sum: amount }\n",
+                  kpis.data);
     kpid_buf_release(&kpis);
-    struct kpid_rig_event event = { .ts_ms = RIG_BEGIN_MS, .amount = 4200 };
+    struct kpid_rig_event event = {.ts_ms = RIG_BEGIN_MS, .amount = 4200};
     for (event.group = 0; event.group < step->groups; event.group++)
         kpid_rig_take(&rig, &event);
     kpid_rig_upkeep(&rig);
@@ -56,7 +57,7 @@ static struct figures pass(struct kpid_meter *meter, const struct step *step, si
         kpid_meter_stop(meter, &upkeep);
     }
     kpid_rig_release(&rig);
-    return (struct figures){ take.ns / (double)n, (take.ns + upkeep.ns) / (double)n };
+    return (struct figures){take.ns / (double)n, (take.ns + upkeep.ns) / (double)n};
 }
 
 void kpid_bench_growth(size_t rounds, size_t n)
@@ -81,10 +82,12 @@ void kpid_bench_growth(size_t rounds, size_t n)
             ratio[round] = take[round] / first[round].take;
         }
         struct kpid_spread a = kpid_spread_of(take, rounds), b = kpid_spread_of(upkeep, rounds);
-        printf("%-20s %6.0f %6.0f %8.0f %7.0f %7.0f %8.0f %10.2f\n", steps[s].name, a.min, a.median, a.max, b.min, b.median,
-               b.max, kpid_spread_of(ratio, rounds).median);
+        printf("%-20s %6.0f %6.0f %8.0f %7.0f %7.0f %8.0f %10.2f\n", steps[s].name, a.min, a.median, a.max,
+               b.min, b.median, b.max, kpid_spread_of(ratio, rounds).median);
     }
-    printf("%zu rounds of %zu events in 10 minutes of event time; the ratio is to the first row of its kind, without upkeep, "
-           "which comes every 30 s\n\n", rounds, n);
+    printf("%zu rounds of %zu events in 10 minutes of event time; the ratio is to the first row of its kind, "
+           "without upkeep, "
+           "which comes every 30 s\n\n",
+           rounds, n);
     kpid_meter_close(&meter);
 }

@@ -36,9 +36,11 @@ static struct kpid_model *model_of(const char *path)
     size_t n;
 
     kpid_buf_printf(&text,
-                    "lookups: { customers: { file: %s, key: id } }\nsources: { s: { topics: [s], join: { customers: who } } }\n"
+                    "lookups: { customers: { file: %s, key: id } }\nsources: { s: { topics: [s], join: { "
+                    "customers: who } } }\n"
                     "measures: { m: { from: s, where: customers.tag != \"\", count: } }\n"
-                    "kpis: { k: { formula: m, by: [customers.tier], windows: [1m] } }\n", path);
+                    "kpis: { k: { formula: m, by: [customers.tier], windows: [1m] } }\n",
+                    path);
     struct kpid_model *model = kpid_config_parse("bench", text.data, text.len, NULL, &faults, &n);
     if (!model) {
         fprintf(stderr, "%s\n", faults.data);
@@ -50,16 +52,17 @@ static struct kpid_model *model_of(const char *path)
 }
 
 /* Decodes n events and joins them too, where there are look-ups; ns an event. */
-static double pass(struct kpid_meter *meter, struct kpid_decoder *decoder, struct kpid_lookups *lookups, size_t n)
+static double pass(struct kpid_meter *meter, struct kpid_decoder *decoder, struct kpid_lookups *lookups,
+                   size_t n)
 {
     static char texts[RECORDS][96];
-    struct kpid_cost cost = { 0 };
+    struct kpid_cost cost = {0};
     struct kpid_event event;
     size_t joined = 0;
 
     for (int i = 0; i < RECORDS; i++)
-        snprintf(texts[i], sizeof(texts[i]), "{\"type\":\"t\",\"ts\":1772323200000,\"who\":\"customer-%06d\"}",
-                 i * 7919 % ROWS);
+        snprintf(texts[i], sizeof(texts[i]),
+                 "{\"type\":\"t\",\"ts\":1772323200000,\"who\":\"customer-%06d\"}", i * 7919 % ROWS);
     kpid_meter_start(meter);
     for (size_t i = 0; i < n; i++) {
         const char *text = texts[i % RECORDS];
@@ -92,7 +95,8 @@ void kpid_bench_join(size_t rounds, size_t n)
     for (size_t round = 0; round < rounds; round++)
         ns[round] = -pass(&meter, decoder, NULL, n) + pass(&meter, decoder, lookups, n);
     struct kpid_spread spread = kpid_spread_of(ns, rounds);
-    printf("%-32s %6.0f %6.0f %8.0f\n", "a look-up in a file, 2 columns", spread.min, spread.median, spread.max);
+    printf("%-32s %6.0f %6.0f %8.0f\n", "a look-up in a file, 2 columns", spread.min, spread.median,
+           spread.max);
     printf("%d rows\n\n", ROWS);
     kpid_meter_close(&meter);
     kpid_decoder_free(decoder);

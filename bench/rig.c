@@ -8,23 +8,25 @@
 
 enum field { GROUP, KEY, USER, AMOUNT, FIELDS };
 
-static const char *const names[FIELDS] = { "g", "key", "user", "amount" };
-const char *const kpid_rig_types[RIG_TYPES] = { "other", "start", "stop", "step" };
+static const char *const names[FIELDS] = {"g", "key", "user", "amount"};
+const char *const kpid_rig_types[RIG_TYPES] = {"other", "start", "stop", "step"};
 
 void kpid_rig_init(struct kpid_rig *rig, const char *source, const char *measures, const char *kpis)
 {
     struct kpid_buf text = KPID_BUF_INIT, faults = KPID_BUF_INIT;
     size_t n;
 
-    kpid_buf_printf(&text,
-                    "clock: events\nhttp: { listen: off }\n"
-                    "calendars: { office: { zone: Asia/Shanghai, years: 2026, shifts: { mon-sun: [\"08:00-12:00\", "
-                    "\"13:00-18:00\"] } } }\n"
-                    "sources:\n  s: { topics: [s], out_of_order: 0s, allowed_lateness: 1m, max_future: 10s, max_skew: off, "
-                    "group_ttl: 520w, fields: { amount: { scale: 2 } }%s }\nmeasures:\n%skpis:\n%s",
-                    source, measures, kpis);
-    *rig = (struct kpid_rig){ .model = kpid_config_parse("bench", text.data, text.len, NULL, &faults, &n),
-                              .highest_ms = KPID_NEVER };
+    kpid_buf_printf(
+        &text,
+        "clock: events\nhttp: { listen: off }\n"
+        "calendars: { office: { zone: Asia/Shanghai, years: 2026, shifts: { mon-sun: [\"08:00-12:00\", "
+        "\"13:00-18:00\"] } } }\n"
+        "sources:\n  s: { topics: [s], out_of_order: 0s, allowed_lateness: 1m, max_future: 10s, max_skew: "
+        "off, "
+        "group_ttl: 520w, fields: { amount: { scale: 2 } }%s }\nmeasures:\n%skpis:\n%s",
+        source, measures, kpis);
+    *rig = (struct kpid_rig){.model = kpid_config_parse("bench", text.data, text.len, NULL, &faults, &n),
+                             .highest_ms = KPID_NEVER};
     if (!rig->model) {
         fprintf(stderr, "%s\n%s\n", text.data, faults.data);
         exit(1);
@@ -76,7 +78,7 @@ struct texts {
 static struct kpid_event fill(struct kpid_rig *rig, const struct kpid_rig_event *event, struct texts *texts)
 {
     const struct kpid_source *def = &rig->model->sources[0];
-    struct kpid_event ret = { .ts_ms = event->ts_ms, .values = rig->values, .n_values = def->n_fields };
+    struct kpid_event ret = {.ts_ms = event->ts_ms, .values = rig->values, .n_values = def->n_fields};
 
     for (uint32_t t = 1; t < def->n_types && !ret.type_id; t++)
         if (!strcmp(def->types[t], kpid_rig_types[event->type]))
@@ -110,7 +112,7 @@ void kpid_rig_take(struct kpid_rig *rig, const struct kpid_rig_event *event)
 {
     struct texts texts;
     struct kpid_event filled = fill(rig, event, &texts);
-    struct kpid_record record = { .offset = rig->offset, .timestamp_ms = KPID_NEVER };
+    struct kpid_record record = {.offset = rig->offset, .timestamp_ms = KPID_NEVER};
     enum kpid_reason reason;
 
     rig->checksum += kpid_shard_take(rig->shard, &record, &filled, KPID_NEVER, &reason);

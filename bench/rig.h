@@ -1,6 +1,6 @@
 /*
- * One shard of a configuration that a bench writes itself, and synthetic events for it: already decoded, so that what
- * is measured is the engine's share alone.
+ * One shard of a configuration that a bench writes itself, and synthetic events for it: already decoded, so
+ * that what is measured is the engine's share alone.
  */
 #ifndef BENCH_RIG_H
 #define BENCH_RIG_H
@@ -22,17 +22,17 @@ struct kpid_rig {
 struct kpid_rig_event {
     int64_t ts_ms;
     uint32_t group, key, user;
-    uint8_t type;              /* index into kpid_rig_types */
-    int64_t amount;            /* hundredths */
-    bool has_id;               /* its id is then its offset */
+    uint8_t type;   /* index into kpid_rig_types */
+    int64_t amount; /* hundredths */
+    bool has_id;    /* its id is then its offset */
 };
 
 enum { RIG_OTHER, RIG_START, RIG_STOP, RIG_STEP, RIG_TYPES };
 extern const char *const kpid_rig_types[RIG_TYPES];
 #define RIG_BEGIN_MS INT64_C(1772323200000) /* 2026-03-01, a Sunday, midnight UTC */
 
-/* Loads a configuration: `source` is put into the source's mapping, `measures` and `kpis` are lines of theirs, all in
- * flow style. Ends the program if it has faults. Release it. */
+/* Loads a configuration: `source` is put into the source's mapping, `measures` and `kpis` are lines of
+ * theirs, all in flow style. Ends the program if it has faults. Release it. */
 void kpid_rig_init(struct kpid_rig *rig, const char *source, const char *measures, const char *kpis);
 void kpid_rig_release(struct kpid_rig *rig);
 /* Hands an event to the shard. */

@@ -1,7 +1,8 @@
 /*
- * Sketches that go out beside a window for Redis' own commands: the total's, and of the groups the largest, as many as
- * kpi:win keeps. A sketch takes 12 KiB, so the choice is made before anything is written: a heap of as many groups, the
- * least one on top. Cells and names are those of the window at work and hold until the next one is gathered.
+ * Sketches that go out beside a window for Redis' own commands: the total's, and of the groups the largest,
+ * as many as kpi:win keeps. A sketch takes 12 KiB, so the choice is made before anything is written: a heap
+ * of as many groups, the least one on top. Cells and names are those of the window at work and hold until the
+ * next one is gathered.
  */
 #include "evaluator.h"
 
@@ -81,7 +82,8 @@ void kpid_sketches_begin(struct kpid_evaluator *ev, const struct occasion *o)
         plan->picks[i].n = 0;
 }
 
-void kpid_sketches_take(struct kpid_evaluator *ev, const struct occasion *o, const struct kpid_snapshot *snapshot)
+void kpid_sketches_take(struct kpid_evaluator *ev, const struct occasion *o,
+                        const struct kpid_snapshot *snapshot)
 {
     const struct kpid_kpi *kpi = &ev->model->kpis[o->kpi];
     struct kpi_plan *plan = &ev->kpis[o->kpi];
@@ -94,8 +96,9 @@ void kpid_sketches_take(struct kpid_evaluator *ev, const struct occasion *o, con
         if (total)
             ev->sink->sketch(ev->ctx, o->kpi, &kpi->sketches[i], snapshot, cell);
         else if (kpi->sketches[i].groups)
-            pick(&plan->picks[i], kpi->history_groups, (struct pick){ snapshot->samples, plan->progress[o->window].groups,
-                                                                      snapshot->group, cell, snapshot->other });
+            pick(&plan->picks[i], kpi->history_groups,
+                 (struct pick){snapshot->samples, plan->progress[o->window].groups, snapshot->group, cell,
+                               snapshot->other});
     }
 }
 
@@ -114,10 +117,14 @@ void kpid_sketches_end(struct kpid_evaluator *ev, const struct occasion *o)
         if (picks->n)
             qsort(picks->at, picks->n, sizeof(*picks->at), by_seq);
         for (size_t k = 0; k < picks->n; k++) {
-            const struct kpid_snapshot snapshot = { .kpi = o->kpi, .window = o->window, .group = picks->at[k].group,
-                                                    .other = picks->at[k].other, .start_ms = o->start_ms,
-                                                    .end_ms = o->end_ms, .boundary_ms = o->boundary_ms,
-                                                    .samples = picks->at[k].samples };
+            const struct kpid_snapshot snapshot = {.kpi = o->kpi,
+                                                   .window = o->window,
+                                                   .group = picks->at[k].group,
+                                                   .other = picks->at[k].other,
+                                                   .start_ms = o->start_ms,
+                                                   .end_ms = o->end_ms,
+                                                   .boundary_ms = o->boundary_ms,
+                                                   .samples = picks->at[k].samples};
             ev->sink->sketch(ev->ctx, o->kpi, &kpi->sketches[i], &snapshot, picks->at[k].cell);
         }
         picks->n = 0;

@@ -4,16 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Beside its items and its own bytes a key takes so much of tables and allocator, and more where time alone can change
- * it; an opening of which the oldest is asked, so much a grouping (as seen by bench/measures.c). */
+/* Beside its items and its own bytes a key takes so much of tables and allocator, and more where time alone
+ * can change it; an opening of which the oldest is asked, so much a grouping (as seen by bench/measures.c).
+ */
 enum { KEY_BYTES = 66, TIMER_BYTES = 18, OPENING_BYTES = 48, SKETCH_BYTES = 12304 };
 
 /* Panes of a rung that span so much; a day is the shortest period. */
 static double panes_in(const struct kpid_rung *rung, int64_t ms)
 {
-    static const double days[] = { 1, 7, 28, 90, 365 };
+    static const double days[] = {1, 7, 28, 90, 365};
 
-    return (double)ms / (rung->kind == KPID_RUNG_FIXED ? (double)rung->width_ms : days[rung->period.unit] * 86400000);
+    return (double)ms /
+           (rung->kind == KPID_RUNG_FIXED ? (double)rung->width_ms : days[rung->period.unit] * 86400000);
 }
 
 /* Panes that a group can have at the most; *ret_back: how many of them because figures look back. */
@@ -38,7 +40,7 @@ static double panes_of(const struct kpid_measure *measure, double *ret_back)
 /* A size in the largest unit that says it in few digits. */
 static void size_print(double bytes)
 {
-    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB" };
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
     size_t unit = 0;
 
     for (; bytes >= 1000 && unit + 1 < KPID_COUNT_OF(units); unit++)
@@ -86,7 +88,8 @@ static size_t key_bytes(const struct kpid_measure *measure)
 
 static void keys_print(const struct kpid_measure *measure)
 {
-    printf("    keys: at most %u a shard; about %zu bytes and the key itself for each, and %zu more %s behind the first",
+    printf("    keys: at most %u a shard; about %zu bytes and the key itself for each, and %zu more %s "
+           "behind the first",
            measure->keyed.max_keys, key_bytes(measure), item_bytes(measure), measure->agg->keyed->item);
     if (measure->keyed.aged)
         printf("; %zu of them an opening, for the oldest", measure->n_groupings * OPENING_BYTES);
@@ -112,21 +115,25 @@ void ctl_costs_print(const struct kpid_model *model, const struct kpid_measure *
     size_print((double)source->max_state_bytes);
     printf(" of all measures on new groups go to __other__\n");
     if (back > 0)
-        printf("    of these cells %.0f a group and shard (%.0f bytes) are there for figures that look back\n", back,
-               back * cell);
+        printf(
+            "    of these cells %.0f a group and shard (%.0f bytes) are there for figures that look back\n",
+            back, back * cell);
     if (measure->agg->keyed)
         keys_print(measure);
     printf("    cost: about %u ns an event that it counts%s (bench/README.md says of which machine)\n",
            (unsigned)measure->agg->event_ns, measure->keyed.aged ? ", and as much again for the oldest" : "");
 }
 
-void ctl_sketch_print(const struct kpid_model *model, const struct kpid_kpi *kpi, const struct kpid_sketch *sketch)
+void ctl_sketch_print(const struct kpid_model *model, const struct kpid_kpi *kpi,
+                      const struct kpid_sketch *sketch)
 {
     const struct kpid_window *window = &kpi->windows[sketch->window];
-    double kept = (window->history ? window->history : 1) * (sketch->groups ? 1.0 + kpi->history_groups : 1.0);
+    double kept =
+        (window->history ? window->history : 1) * (sketch->groups ? 1.0 + kpi->history_groups : 1.0);
 
     printf("    sketch:  PFCOUNT %s:hll:{%s}:%s:<start ms>%s (12 KiB each, ", model->settings.redis.prefix,
-           model->measures[kpi->refs[sketch->ref].measure].name, window->name, sketch->groups ? "[:<group>]" : "");
+           model->measures[kpi->refs[sketch->ref].measure].name, window->name,
+           sketch->groups ? "[:<group>]" : "");
     size_print(kept * SKETCH_BYTES);
     printf(" at most)\n");
 }
@@ -152,13 +159,15 @@ void ctl_costs_json(const struct kpid_model *model, const struct kpid_kpi *kpi, 
             continue;
         kpid_buf_printf(out, "%s{\"measure\":", separator);
         kpid_buf_add_json(out, measure->name, strlen(measure->name));
-        kpid_buf_printf(out, ",\"kind\":\"%s\",\"event_ns\":%u,\"cell_bytes\":%zu,\"held_bytes_max\":%zu,"
-                             "\"cells_max\":%.0f,\"groups_max\":%u",
-                        measure->agg->name, (unsigned)measure->agg->event_ns, measure->agg->cell_bytes, sketch_max(measure),
-                        panes_of(measure, &back), model->sources[measure->source].max_groups);
+        kpid_buf_printf(out,
+                        ",\"kind\":\"%s\",\"event_ns\":%u,\"cell_bytes\":%zu,\"held_bytes_max\":%zu,"
+                        "\"cells_max\":%.0f,\"groups_max\":%u",
+                        measure->agg->name, (unsigned)measure->agg->event_ns, measure->agg->cell_bytes,
+                        sketch_max(measure), panes_of(measure, &back),
+                        model->sources[measure->source].max_groups);
         if (measure->agg->keyed)
-            kpid_buf_printf(out, ",\"keys_max\":%u,\"key_bytes\":%zu,\"item_bytes\":%zu", measure->keyed.max_keys,
-                            key_bytes(measure), item_bytes(measure));
+            kpid_buf_printf(out, ",\"keys_max\":%u,\"key_bytes\":%zu,\"item_bytes\":%zu",
+                            measure->keyed.max_keys, key_bytes(measure), item_bytes(measure));
         kpid_buf_add_char(out, '}');
         separator = ",";
     }

@@ -133,9 +133,10 @@ static void press(struct top *top, char key)
 /* Page Up and Page Down, and up and down, are sequences that begin with Escape. */
 static char known_sequence(const char *keys, size_t n, size_t *used)
 {
-    static const struct { const char *text; char key; } known[] = {
-        { "\033[5~", 'p' }, { "\033[6~", 'n' }, { "\033[A", 'p' }, { "\033[B", 'n' }
-    };
+    static const struct {
+        const char *text;
+        char key;
+    } known[] = {{"\033[5~", 'p'}, {"\033[6~", 'n'}, {"\033[A", 'p'}, {"\033[B", 'n'}};
 
     for (size_t i = 0; i < KPID_COUNT_OF(known); i++)
         if (strlen(known[i].text) <= n && !memcmp(keys, known[i].text, strlen(known[i].text))) {
@@ -197,7 +198,7 @@ static bool live(struct top *top)
         int64_t until = now_ms() + REFRESH_MS, left;
         ok = ctl_rows_read(&top->rows, top->ctl, top->remote) && draw(top);
         while (ok && !top->over && (left = until - now_ms()) > 0) {
-            struct pollfd input = { STDIN_FILENO, POLLIN, 0 };
+            struct pollfd input = {STDIN_FILENO, POLLIN, 0};
             if (poll(&input, 1, (int)left) <= 0)
                 continue;
             read_keys(top);
@@ -234,7 +235,7 @@ int ctl_top(struct ctl *ctl)
     bool is_live = !ctl->once && !ctl->json && isatty(STDOUT_FILENO);
     /* People look for what is worst; who reads a text finds what the configuration says where it says it. */
     int sort = ctl_sort_find(ctl->sort ? ctl->sort : is_live ? "deviation" : "config");
-    struct top top = { .ctl = ctl };
+    struct top top = {.ctl = ctl};
 
     if (sort < 0) {
         fprintf(stderr, "kpictl: top can't be sorted by '%s', but by", ctl->sort);

@@ -26,7 +26,7 @@ static double number_of(const struct kpid_reply *json, const char *name)
 
 static int status_of(const struct kpid_reply *json)
 {
-    static const char *const words[] = { "none", "ok", "warn", "crit" };
+    static const char *const words[] = {"none", "ok", "warn", "crit"};
     char text[16];
     const char *found = ctl_json_field(json->str, json->len, "status", text, sizeof(text));
 
@@ -67,13 +67,18 @@ static void each_hash(void *ctx, const struct kpid_reply *reply)
             rows->cap = rows->cap ? rows->cap * 2 : 64;
             rows->at = kpid_realloc(rows->at, rows->cap * sizeof(*rows->at));
         }
-        rows->at[rows->n] = (struct ctl_row){ .kpi = reading->kpi, .window = reading->window,
-                                              .field = kpid_strndup(field->str, field->len), .field_len = field->len,
-                                              .json = kpid_strndup(json->str, json->len), .json_len = json->len,
-                                              .group = group_text(reading->kpi, field),
-                                              .value = number_of(json, "value"),
-                                              .deviation = number_of(json, "deviation"), .status = status_of(json),
-                                              .order = rows->n, .total = field->len == 1 && *field->str == '*' };
+        rows->at[rows->n] = (struct ctl_row){.kpi = reading->kpi,
+                                             .window = reading->window,
+                                             .field = kpid_strndup(field->str, field->len),
+                                             .field_len = field->len,
+                                             .json = kpid_strndup(json->str, json->len),
+                                             .json_len = json->len,
+                                             .group = group_text(reading->kpi, field),
+                                             .value = number_of(json, "value"),
+                                             .deviation = number_of(json, "deviation"),
+                                             .status = status_of(json),
+                                             .order = rows->n,
+                                             .total = field->len == 1 && *field->str == '*'};
         rows->n++;
     }
     free(pairs);
@@ -92,7 +97,7 @@ bool ctl_rows_read(struct ctl_rows *rows, const struct ctl *ctl, struct ctl_remo
             w++;
         if (w == kpi->n_windows)
             continue;
-        struct reading reading = { rows, kpi, &kpi->windows[w] };
+        struct reading reading = {rows, kpi, &kpi->windows[w]};
         ctl_snap_key(ctl, kpi, &kpi->windows[w], &key);
         ok = ctl_remote_ask(remote, each_hash, &reading, "HGETALL", key.data, NULL);
     }
@@ -108,7 +113,7 @@ void ctl_rows_release(struct ctl_rows *rows)
         free(rows->at[i].group);
     }
     free(rows->at);
-    *rows = (struct ctl_rows){ 0 };
+    *rows = (struct ctl_rows){0};
 }
 
 /* ---- searching ---- */
@@ -137,7 +142,8 @@ bool ctl_row_matches(const struct ctl_row *row, const char *match)
     if (!match || !*match)
         return row->total;
     return contains(kpi->name, match) || contains(kpi->title_en, match) || contains(kpi->title_zh, match) ||
-           contains(kpi->owner, match) || contains(kpi->dimension, match) || (!row->total && contains(row->group, match));
+           contains(kpi->owner, match) || contains(kpi->dimension, match) ||
+           (!row->total && contains(row->group, match));
 }
 
 /* ---- sorting ---- */
@@ -196,8 +202,8 @@ static const struct {
     const char *name;
     int (*compare)(const struct ctl_row *, const struct ctl_row *);
 } sorts[] = {
-    { "deviation", by_deviation }, { "status", by_status }, { "kpi", by_kpi },       { "group", by_group },
-    { "owner", by_owner },         { "value", by_value },   { "config", by_config },
+    {"deviation", by_deviation}, {"status", by_status}, {"kpi", by_kpi},       {"group", by_group},
+    {"owner", by_owner},         {"value", by_value},   {"config", by_config},
 };
 
 const char *ctl_sort_name(size_t index)

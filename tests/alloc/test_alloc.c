@@ -1,7 +1,8 @@
 /*
- * Nothing is allocated for an event: decoder, look-up and engine, for each kind of measure, once its groups, keys and
- * panes are there. What does grow with an event (a key's further items, a mark, a new pane) is state, and not looked at
- * here. malloc, calloc and realloc of all that is linked in go through the counters below; shared libraries' own do not.
+ * Nothing is allocated for an event: decoder, look-up and engine, for each kind of measure, once its groups,
+ * keys and panes are there. What does grow with an event (a key's further items, a mark, a new pane) is
+ * state, and not looked at here. malloc, calloc and realloc of all that is linked in go through the counters
+ * below; shared libraries' own do not.
  */
 #include "kpid/config.h"
 #include "kpid/decode.h"
@@ -47,22 +48,25 @@ void *__wrap_realloc(void *at, size_t size)
 static const struct {
     const char *name, *measure, *part;
 } kinds[] = {
-    { "count", "count: ", "" },
-    { "sum, where", "where: amount > 0 and teams.name != \"none\" and lower(g) != \"x\", sum: amount * 2 - 0.5", "" },
-    { "min", "min: amount", "" },
-    { "max", "max: amount", "" },
-    { "mean", "mean: amount / 3", "" },
-    { "last", "last: amount", "" },
-    { "distinct", "distinct: user", "" },
-    { "quantiles", "quantiles: amount", ".p99" },
-    { "top", "top: user", "" },
-    { "top, summed", "top: { key: user, sum: amount }", "" },
-    { "clock", "clock: { key: user, start: 'type == \"a\"', stop: 'type == \"c\"', deadline: 10m, due: 1m }", "" },
-    { "clock, oldest", "clock: { key: user, start: 'type == \"a\"', stops: { m: 'type == \"b\"' }, stop: 'type == \"c\"' }",
-      ".oldest" },
-    { "session", "session: { key: user, gap: 30m }", "" },
-    { "funnel", "funnel: { key: user, within: 1h, steps: " STEPS " }", "" },
-    { "retention", "retention: { key: user, start: 'type == \"a\"', return: 'type == \"b\"' }", "" },
+    {"count", "count: ", ""},
+    {"sum, where",
+     "where: amount > 0 and teams.name != \"none\" and lower(g) != \"x\", sum: amount * 2 - 0.5", ""},
+    {"min", "min: amount", ""},
+    {"max", "max: amount", ""},
+    {"mean", "mean: amount / 3", ""},
+    {"last", "last: amount", ""},
+    {"distinct", "distinct: user", ""},
+    {"quantiles", "quantiles: amount", ".p99"},
+    {"top", "top: user", ""},
+    {"top, summed", "top: { key: user, sum: amount }", ""},
+    {"clock", "clock: { key: user, start: 'type == \"a\"', stop: 'type == \"c\"', deadline: 10m, due: 1m }",
+     ""},
+    {"clock, oldest",
+     "clock: { key: user, start: 'type == \"a\"', stops: { m: 'type == \"b\"' }, stop: 'type == \"c\"' }",
+     ".oldest"},
+    {"session", "session: { key: user, gap: 30m }", ""},
+    {"funnel", "funnel: { key: user, within: 1h, steps: " STEPS " }", ""},
+    {"retention", "retention: { key: user, start: 'type == \"a\"', return: 'type == \"b\"' }", ""},
 };
 
 static void fail(const char *what)
@@ -86,7 +90,8 @@ static void rig_init(struct rig *rig, size_t kind, const char *table)
 
     kpid_buf_printf(&text,
                     "clock: events\nhttp: { listen: off }\nlookups: { teams: { file: %s, key: who } }\n"
-                    "sources: { s: { topics: [s], max_skew: off, join: { teams: user } } }\nmeasures:\n  m: { from: s, %s }\n"
+                    "sources: { s: { topics: [s], max_skew: off, join: { teams: user } } }\nmeasures:\n  m: "
+                    "{ from: s, %s }\n"
                     "kpis:\n  k: { formula: m%s, by: [g, teams.name], windows: [1h, day] }\n",
                     table, kinds[kind].measure, kinds[kind].part);
     rig->model = kpid_config_parse("test_alloc", text.data, text.len, NULL, &faults, &n);
@@ -112,7 +117,8 @@ static void rig_release(struct rig *rig)
 
 static void take(struct rig *rig, const char *text, size_t len)
 {
-    struct kpid_record record = { .offset = rig->offset++, .timestamp_ms = KPID_NEVER, .value = text, .value_len = len };
+    struct kpid_record record = {
+        .offset = rig->offset++, .timestamp_ms = KPID_NEVER, .value = text, .value_len = len};
     struct kpid_event event;
     enum kpid_reason reason = kpid_decode(rig->decoder, text, len, &event);
 
@@ -130,11 +136,14 @@ static void pass(struct rig *rig, bool msgpack)
     for (int i = 0; i < 150; i++) {
         int user = i / 3, ts = i, amount = 10 + i % 7, len;
         if (msgpack)
-            len = snprintf(text, sizeof(text), "\x85\xa4type\xa1%c\xa2ts\xcf%c%c%c%c%c%c%c%c\xa4user\xa3u%02d\xa1g\xa2g%d\xa6" "amount%c",
+            len = snprintf(text, sizeof(text),
+                           "\x85\xa4type\xa1%c\xa2ts\xcf%c%c%c%c%c%c%c%c\xa4user\xa3u%02d\xa1g\xa2g%d\xa6"
+                           "amount%c",
                            "abc"[i % 3], 0, 0, 1, 0x9c, 0xa7, 0x2a, 0x3c, ts, user, user % 4, amount);
         else
             len = snprintf(text, sizeof(text),
-                           "{\"type\":\"%c\",\"ts\":%lld,\"user\":\"u%02d\",\"g\":\"g%d\",\"amount\":%d,\"more\":[{\"x\":1.5}]}",
+                           "{\"type\":\"%c\",\"ts\":%lld,\"user\":\"u%02d\",\"g\":\"g%d\",\"amount\":%d,"
+                           "\"more\":[{\"x\":1.5}]}",
                            "abc"[i % 3], 0x19ca72a3c00LL + ts, user, user % 4, amount);
         take(rig, text, (size_t)len);
     }

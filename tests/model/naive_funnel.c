@@ -14,7 +14,8 @@ struct attempt {
 };
 
 /* The event of a step in a strict order: the first one that is free, at or after the step before. */
-static bool take_next(const struct naive_key *key, uint32_t from, unsigned step, struct attempt *a, bool *used)
+static bool take_next(const struct naive_key *key, uint32_t from, unsigned step, struct attempt *a,
+                      bool *used)
 {
     int64_t after_ms = key->at[a->at[step - 1]].ts_ms;
 
@@ -31,7 +32,8 @@ static bool take_next(const struct naive_key *key, uint32_t from, unsigned step,
 }
 
 /* In any order: each event in turn serves the first step that it can serve and that is missing. */
-static void take_any(const struct naive_key *key, uint32_t from, unsigned steps, struct attempt *a, bool *used)
+static void take_any(const struct naive_key *key, uint32_t from, unsigned steps, struct attempt *a,
+                     bool *used)
 {
     for (uint32_t i = from; i < key->n && a->taken != (1u << steps) - 1; i++) {
         const struct naive_happening *h = &key->at[i];
@@ -55,7 +57,7 @@ static void count_attempt(struct naive_key *key, const struct attempt *a, unsign
         if (!(a->taken >> step & 1))
             continue;
         int64_t ts_ms = key->at[a->at[step]].ts_ms;
-        struct naive_outcome o = { .ts_ms = ts_ms, .track = (uint8_t)step, .weight = 1, .kind = TOOK };
+        struct naive_outcome o = {.ts_ms = ts_ms, .track = (uint8_t)step, .weight = 1, .kind = TOOK};
         o.value = ts_ms - start->ts_ms;
         naive_put(key, o, start->rows, start->rows);
         o.kind = OPEN;
@@ -79,7 +81,7 @@ void naive_funnel_work_out(const struct naive *naive, enum measure measure, stru
     (void)naive;
     key->n_outcomes = 0;
     while (from < key->n) {
-        struct attempt a = { .start = from, .taken = 1 };
+        struct attempt a = {.start = from, .taken = 1};
         while (a.start < key->n && !(key->at[a.start].word & 1))
             a.start++;
         if (a.start == key->n)
@@ -106,11 +108,13 @@ void naive_funnel_work_out(const struct naive *naive, enum measure measure, stru
 
 /* ---- retention ---- */
 
-static void count_day(const struct naive *naive, struct naive_key *key, unsigned track, uint32_t start, int day)
+static void count_day(const struct naive *naive, struct naive_key *key, unsigned track, uint32_t start,
+                      int day)
 {
-    int64_t begin_ms = naive_day_start(naive->office, day), over_ms = naive_day_start(naive->office, day + 1) - 1;
+    int64_t begin_ms = naive_day_start(naive->office, day),
+            over_ms = naive_day_start(naive->office, day + 1) - 1;
     const uint8_t *rows = key->at[start].rows;
-    struct naive_outcome o = { .ts_ms = begin_ms, .track = (uint8_t)track, .weight = 1, .kind = OPEN };
+    struct naive_outcome o = {.ts_ms = begin_ms, .track = (uint8_t)track, .weight = 1, .kind = OPEN};
     bool returned = false;
 
     naive_put(key, o, rows, rows);
@@ -142,7 +146,7 @@ void naive_retention_work_out(const struct naive *naive, enum measure measure, s
         int day = naive_day(naive->office, key->at[i].ts_ms);
         if (key->at[i].word != 0 || day <= taken_until)
             continue;
-        naive_put(key, (struct naive_outcome){ .ts_ms = key->at[i].ts_ms, .kind = BEGUN, .weight = 1 },
+        naive_put(key, (struct naive_outcome){.ts_ms = key->at[i].ts_ms, .kind = BEGUN, .weight = 1},
                   key->at[i].rows, key->at[i].rows);
         for (unsigned track = 0; track < tracks; track++)
             count_day(naive, key, track, i, day + naive_measures[measure + track].days);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void naive_put(struct naive_key *key, struct naive_outcome outcome, const uint8_t *rows, const uint8_t *start_rows)
+void naive_put(struct naive_key *key, struct naive_outcome outcome, const uint8_t *rows,
+               const uint8_t *start_rows)
 {
     if (key->n_outcomes == key->cap_outcomes) {
         key->cap_outcomes = key->cap_outcomes ? key->cap_outcomes * 2 : 8;
@@ -17,14 +18,14 @@ void naive_put(struct naive_key *key, struct naive_outcome outcome, const uint8_
 
 /* ---- outcomes by time ---- */
 
-
 static void level(struct naive *naive, struct naive_clock *clock, const struct naive_outcome *o, int weight)
 {
     for (int by = 0; by < BYS; by++) {
         int32_t **tree = &clock->levels[o->kind - OPEN][by][o->rows[by]];
         if (!*tree)
             *tree = kpid_zalloc(naive->n_minutes + 1, sizeof(int32_t));
-        for (size_t i = (size_t)((o->ts_ms - naive->world->begin_ms) / NAIVE_MINUTE) + 1; i <= naive->n_minutes; i += i & -i)
+        for (size_t i = (size_t)((o->ts_ms - naive->world->begin_ms) / NAIVE_MINUTE) + 1;
+             i <= naive->n_minutes; i += i & -i)
             (*tree)[i] += weight * o->weight;
     }
 }
@@ -78,13 +79,14 @@ static struct naive_key *key_of(struct naive_clock *clock, uint32_t number)
 }
 
 /* Where an event of this word belongs; false: it changes nothing. */
-static bool place_of(const struct naive *naive, enum measure measure, struct naive_key *key, int64_t ts_ms, uint8_t word,
-                     uint32_t *ret)
+static bool place_of(const struct naive *naive, enum measure measure, struct naive_key *key, int64_t ts_ms,
+                     uint8_t word, uint32_t *ret)
 {
     enum shape shape = naive_measures[measure].shape;
     uint32_t at = key->n, same = 0;
 
-    while (at > 0 && (key->at[at - 1].ts_ms > ts_ms || (key->at[at - 1].ts_ms == ts_ms && key->at[at - 1].word > word)))
+    while (at > 0 &&
+           (key->at[at - 1].ts_ms > ts_ms || (key->at[at - 1].ts_ms == ts_ms && key->at[at - 1].word > word)))
         at--;
     *ret = at;
     while (same < at && key->at[at - 1 - same].ts_ms == ts_ms && key->at[at - 1 - same].word == word)
@@ -92,18 +94,19 @@ static bool place_of(const struct naive *naive, enum measure measure, struct nai
     switch (shape) {
     case SHAPE_SESSION: return true;
     case SHAPE_FUNNEL: return (int)same < __builtin_popcount(word); /* as many as there are steps to serve */
-    case SHAPE_CLOCK: return same == 0;                            /* the first counts */
+    case SHAPE_CLOCK: return same == 0;                             /* the first counts */
     default: break;
     }
     /* Retention: of a day the first one is enough. */
-    for (uint32_t i = at; i-- > 0 && naive_day(naive->office, key->at[i].ts_ms) == naive_day(naive->office, ts_ms);)
+    for (uint32_t i = at;
+         i-- > 0 && naive_day(naive->office, key->at[i].ts_ms) == naive_day(naive->office, ts_ms);)
         if (key->at[i].word == word)
             return false;
     return true;
 }
 
-static void insert(const struct naive *naive, enum measure measure, struct naive_key *key, const struct event *e,
-                   uint8_t word)
+static void insert(const struct naive *naive, enum measure measure, struct naive_key *key,
+                   const struct event *e, uint8_t word)
 {
     uint32_t at;
 
@@ -115,7 +118,7 @@ static void insert(const struct naive *naive, enum measure measure, struct naive
     }
     memmove(key->at + at + 1, key->at + at, (key->n - at) * sizeof(*key->at));
     key->n++;
-    key->at[at] = (struct naive_happening){ .ts_ms = e->ts_ms, .word = word };
+    key->at[at] = (struct naive_happening){.ts_ms = e->ts_ms, .word = word};
     for (unsigned by = 0; by < BYS; by++)
         key->at[at].rows[by] = (uint8_t)naive_row(by, e);
 }

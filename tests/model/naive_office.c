@@ -1,4 +1,5 @@
-/* Civil days and working time of model.yaml's office, quarter of an hour by quarter, after the C library's zones. */
+/* Civil days and working time of model.yaml's office, quarter of an hour by quarter, after the C library's
+ * zones. */
 #include "naive.h"
 
 #include <stdlib.h>
@@ -11,9 +12,9 @@
 struct naive_office {
     int64_t begin_ms; /* a quarter */
     size_t n;
-    int64_t *worked;  /* before each quarter */
-    bool *works;      /* n, whether that quarter is worked */
-    int *days;        /* of each quarter, days after the first one */
+    int64_t *worked;        /* before each quarter */
+    bool *works;            /* n, whether that quarter is worked */
+    int *days;              /* of each quarter, days after the first one */
     int64_t from_ms, to_ms; /* the years that it covers, as far as they lie in [begin, end) */
 };
 

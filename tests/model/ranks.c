@@ -40,7 +40,8 @@ static bool is_listed(const struct kpid_snapshot *s, size_t n, int64_t user)
 }
 
 /* The heaviest key that is not among the first n of the list, of equal ones the first by its bytes. */
-static const struct naive_value *heaviest_but(const struct kpid_snapshot *s, size_t n, const struct naive_window *window,
+static const struct naive_value *heaviest_but(const struct kpid_snapshot *s, size_t n,
+                                              const struct naive_window *window,
                                               const struct naive_cell *cell)
 {
     const struct naive_value *best = NULL;
@@ -64,7 +65,7 @@ static const char *exact_list(const struct kpid_snapshot *s, const struct naive_
 {
     for (size_t i = 0; i < s->n_ranks; i++) {
         const struct naive_value *v = heaviest_but(s, i, window, cell);
-        struct figure value = { FIGURE_EXACT, v->weight * unit, 0, 0 };
+        struct figure value = {FIGURE_EXACT, v->weight * unit, 0, 0};
         char text[32];
         key_print(v->value, text);
         if (strcmp(text, s->ranks[i].key) != 0)
@@ -77,8 +78,9 @@ static const char *exact_list(const struct kpid_snapshot *s, const struct naive_
     return NULL;
 }
 
-static const char *estimated_list(struct judge *judge, const struct kpid_snapshot *s, const struct naive_window *window,
-                                  const struct naive_cell *cell, double unit)
+static const char *estimated_list(struct judge *judge, const struct kpid_snapshot *s,
+                                  const struct naive_window *window, const struct naive_cell *cell,
+                                  double unit)
 {
     for (size_t i = 0; i < s->n_ranks; i++) {
         wide weight = weight_of(window, cell, s->ranks[i].key);
@@ -95,7 +97,8 @@ static const char *estimated_list(struct judge *judge, const struct kpid_snapsho
     double least = s->n_ranks ? s->ranks[s->n_ranks - 1].value.approx : 0;
     for (size_t i = cell->first; i < cell->end; i++) {
         const struct naive_value *v = &window->values[i];
-        if (v->weight * naive_measures[window->measure].top_keys <= cell->sum * 7 || (double)v->weight * unit <= least)
+        if (v->weight * naive_measures[window->measure].top_keys <= cell->sum * 7 ||
+            (double)v->weight * unit <= least)
             continue;
         judge->heavy++;
         judge->missing += !is_listed(s, s->n_ranks, v->value);
@@ -103,7 +106,8 @@ static const char *estimated_list(struct judge *judge, const struct kpid_snapsho
     return NULL;
 }
 
-const char *judge_ranks(struct judge *judge, const struct kpid_snapshot *s, const struct naive_window *window, unsigned row)
+const char *judge_ranks(struct judge *judge, const struct kpid_snapshot *s, const struct naive_window *window,
+                        unsigned row)
 {
     const struct naive_measure *def = &naive_measures[window->measure];
     const struct naive_cell *cell = &window->cells[row];
@@ -121,7 +125,9 @@ const char *judge_ranks(struct judge *judge, const struct kpid_snapshot *s, cons
 void judge_ranks_end(struct judge *judge)
 {
     if (judge->beyond > judge->listed / 50 + 20)
-        judge_fault(judge, "of %" PRIu64 " listed weights %" PRIu64 " are beyond their error", judge->listed, judge->beyond);
+        judge_fault(judge, "of %" PRIu64 " listed weights %" PRIu64 " are beyond their error", judge->listed,
+                    judge->beyond);
     if (judge->missing > judge->heavy / 500 + 2)
-        judge_fault(judge, "of %" PRIu64 " heavy keys %" PRIu64 " are on no list", judge->heavy, judge->missing);
+        judge_fault(judge, "of %" PRIu64 " heavy keys %" PRIu64 " are on no list", judge->heavy,
+                    judge->missing);
 }

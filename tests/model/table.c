@@ -32,7 +32,8 @@ static void write_version(const struct table *table)
     world_teams_write(table->version, &text);
     kpid_buf_printf(&next, "%s.next", path);
     FILE *file = fopen(next.data, "w");
-    if (!file || fwrite(text.data, 1, text.len, file) != text.len || fclose(file) != 0 || rename(next.data, path) != 0)
+    if (!file || fwrite(text.data, 1, text.len, file) != text.len || fclose(file) != 0 ||
+        rename(next.data, path) != 0)
         fail("it can't be written");
     kpid_buf_release(&text);
     kpid_buf_release(&next);
@@ -52,7 +53,7 @@ static void on_told(void *ctx, enum kpid_told kind, const char *text)
 
 struct table *table_new(const struct kpid_model *model)
 {
-    static const struct kpid_lookups_events events = { on_answered, on_told };
+    static const struct kpid_lookups_events events = {on_answered, on_told};
     struct table *table = kpid_zalloc(1, sizeof(*table));
     struct kpid_buf faults = KPID_BUF_INIT;
     size_t n;

@@ -1,4 +1,5 @@
-/* The table of the look-up: a CSV file that is rewritten while events flow, and read by the stage as the daemon does. */
+/* The table of the look-up: a CSV file that is rewritten while events flow, and read by the stage as the
+ * daemon does. */
 #ifndef KPID_MODEL_TABLE_H
 #define KPID_MODEL_TABLE_H
 
