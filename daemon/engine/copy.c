@@ -124,8 +124,10 @@ int64_t kpid_shard_elapsed(const struct kpid_shard *shard)
 void kpid_shard_watch_all(struct kpid_shard *shard, int64_t below_ms)
 {
     for (size_t i = 0; i < shard->plan->n_measures; i++)
-        if (shard->measures[i].touch_below_ms < below_ms)
+        if (shard->measures[i].touch_below_ms < below_ms) {
             shard->measures[i].touch_below_ms = below_ms;
+            shard->measures[i].touched_ms = KPID_NEVER;
+        }
 }
 
 bool kpid_shard_has_touches(const struct kpid_shard *shard)

@@ -431,8 +431,10 @@ void kpid_shard_cut(struct kpid_shard *shard, bool whole, struct kpid_commit *re
         if (!shard->letters[i].cut)
             shard->letters[i].cut = shard->cuts;
     write_meta(shard, &ret->meta);
-    for (size_t i = 0; i < shard->n_measures; i++)
+    for (size_t i = 0; i < shard->n_measures; i++) {
         shard->measures[i].n_cut = shard->measures[i].n_touches;
+        shard->measures[i].touched_ms = KPID_NEVER; /* what changes now is told anew */
+    }
     shard->must_be_whole = shard->changed = false;
     kpid_buf_release(&w.page);
     kpid_buf_release(&w.body);
