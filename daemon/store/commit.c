@@ -7,12 +7,12 @@
  * run any time later. So nothing is assumed. The content and its seq are kept, and the next call of
  * kpid_store_commit, whatever it brings, reads the header first:
  *
- *   header found             what it means                    what is done
- *   ours, the doubt's seq    it arrived                       go on from it
- *   ours, the seq before it  it did not arrive, or not yet    send the very same content with the same seq
- * (*) ours, any other seq      Redis lost a suffix              BEHIND: a whole state must follow none Redis
- * lost everything            BEHIND; written only if still absent another nonce            another owner
- * OTHER
+ *   header found              what it means                  what is done
+ *   ours, the doubt's seq     it arrived                     go on from it
+ *   ours, the seq before it   it did not arrive, or not yet  send the very same content with the same seq (*)
+ *   ours, any other seq       Redis lost a suffix            BEHIND: a whole state must follow
+ *   none                      Redis lost everything          BEHIND: written only if it is still absent
+ *   another nonce             another owner                  OTHER
  *
  * (*) If the late one wins the race, ours is refused with the doubt's seq found: it arrived.
  *

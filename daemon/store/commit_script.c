@@ -4,8 +4,8 @@
  *   KEYS  header, manifest, orphans, then the key of each new page
  *   ARGV  1 nonce, 2 seq that it builds on ('' and '': no header), 3 nonce, 4 seq to write, 5 format, 6 meta,
  *         7 '1': reset, 8 '1': the pages were staged, 9 number of pages,
- *         for each page: id, its entry in the manifest ('<name> <length> <xxh64>'), its bytes (staged:
- * length), then the ids that are dropped
+ *         for each page: id, its entry in the manifest ('<name> <length> <xxh64>'), its bytes (staged: their length),
+ *         then the ids that are dropped
  *   ->    {'ok'}
  *         {'refused', nonce, seq}  the header found
  *         {'lost'}                 the manifest has not as many pages as the header says, and this is no whole state
