@@ -407,8 +407,8 @@ int main(void)
         search_walk(&search, replay.seed, STEPS, rare, each, &replay);
     }
     test_redis_stop(&replay.redis);
-    printf("%" PRIu64 " ways, %zu steps on Redis: %zu commands (%zu commits, %zu more not accepted), ", replay.seed - 1,
-           replay.compared, replay.executed, replay.commits, replay.refused);
+    printf("%" PRIu64 " ways, %zu steps on Redis: %zu commands (%zu commits, %zu more not accepted), ",
+           replay.seed - 1, replay.compared, replay.executed, replay.commits, replay.refused);
     printf("%zu differences\n", replay.faults);
     return replay.faults > 0;
 }

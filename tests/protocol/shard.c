@@ -30,6 +30,7 @@ const struct shard_scope shard_scopes[N_SCOPES] = {
                    .staged = true,
                    .sweeps = true,
                    .small = true},
+    [SCOPE_FOLLOWED] = {.name = "followed", .events = 3, .nonces = 2, .losses = 1, .followed = true},
 };
 
 static const char *broken(const struct shard_state *state)
@@ -129,6 +130,7 @@ static void evict(const struct shard_model *model, const struct shard_state *fro
     state = base;
     step.evicted = EVICT_MANIFEST;
     memset(state.redis.manifest, 0, sizeof(state.redis.manifest));
+    memset(state.redis.cuts, 0, sizeof(state.redis.cuts));
     shard_emit(&state, &step, NULL, search);
     for (size_t i = 0; i < N_NAMES; i++) {
         struct name *name = &state.redis.names[i];
@@ -168,6 +170,8 @@ static void next(const void *ctx, const void *state, struct search *search)
     const struct shard_model *model = ctx;
     for (unsigned who = 0; who < N_OWNERS; who++)
         shard_owner_next(model, state, who, search);
+    if (model->scope.followed)
+        shard_follower_next(model, state, search);
     die(state, search);
     be_late(model, state, search);
     lose(model, state, search);

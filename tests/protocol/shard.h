@@ -42,6 +42,8 @@ struct ref { /* a page as the manifest names it; nonce 0: none */
 struct shard_redis {
     uint8_t nonce, seq, offset, pages; /* the header; nonce 0: there is none */
     struct ref manifest[N_CELLS];
+    uint8_t cut,
+        cuts[N_CELLS]; /* of the meta: number of the last cut, and the cut that each page is of: its id */
     struct name names[N_NAMES]; /* ordered, the unused ones at the end */
 };
 
@@ -61,7 +63,7 @@ struct message {
     uint8_t kind;
     uint8_t base_nonce, base_seq; /* TAKE: what was read; COMMIT: what it builds on (0: no header) */
     uint8_t nonce, seq;           /* what the header becomes; SET, ANNOUNCE: of the name; SWEEP: who asks */
-    uint8_t offset, counts;
+    uint8_t offset, counts, cut;
     uint8_t cells; /* bits: the pages */
     uint8_t whole : 1, staged : 1, rebuilt : 1;
     struct ref drops[N_CELLS]; /* COMMIT: names of the pages that become superfluous; SWEEP: drops[0] */
@@ -70,8 +72,8 @@ struct message {
 enum answer_kind { ANSWER_OK, ANSWER_REFUSED, ANSWER_UNSTAGED, ANSWER_LOST };
 struct answer {
     enum answer_kind kind;
-    uint8_t offset, pages; /* of TAKE */
-    const char *broken;    /* an invariant that the command itself broke */
+    uint8_t offset, pages, cut; /* of TAKE */
+    const char *broken;         /* an invariant that the command itself broke */
 };
 
 /* ---- an instance ---- */
@@ -91,8 +93,9 @@ struct owner {
     uint8_t read_nonce, read_seq; /* the header that is to be taken */
     uint8_t nonce, seq, last_seq;
     uint8_t offset, counts; /* its memory: what it counted */
-    uint8_t pages;          /* loading: how many there must be */
-    uint8_t loaded;         /* bits of cells */
+    uint8_t cut;
+    uint8_t pages;  /* loading: how many there must be */
+    uint8_t loaded; /* bits of cells */
     struct ref refs[N_CELLS];
     uint8_t doubt_seq, cells; /* a commit that is not acknowledged; 0: none */
     uint8_t staged_cells;     /* pages of it that were written */
@@ -103,11 +106,28 @@ struct owner {
     uint8_t rebuilt : 1;   /* its state was lost, and it counts from the first event */
 };
 
+/* ---- who reads a shard of another (daemon/store/follow.c) ---- */
+
+enum follower_phase {
+    FOLLOWER_IDLE,
+    FOLLOWER_HEADER,  /* has read the header */
+    FOLLOWER_ENTRIES, /* the manifest's entries of the pages that it names, and `loaded` of the pages */
+    FOLLOWER_PAGES    /* all of them; reads the header again */
+};
+
+struct follower {
+    uint8_t phase, nonce, seq, offset;
+    uint8_t cuts[N_CELLS];
+    struct ref refs[N_CELLS];
+    uint8_t counts, loaded;
+};
+
 /* ---- everything ---- */
 
 struct shard_state {
     struct shard_redis redis, saved;
     struct owner owners[N_OWNERS];
+    struct follower follower;
     struct message late[N_LATE];
     uint8_t has_saved, nonces, lates, losses, empties, evictions, asks, wholes; /* how many there were */
 };
@@ -117,6 +137,7 @@ struct shard_scope {
     const char *name;
     uint8_t events, nonces, lates, losses, empties, evictions, asks, wholes;
     bool staged, sweeps; /* without sweeps a superfluous page goes with the commit */
+    bool followed;       /* by a third instance; ids of pages are told apart only then */
     bool small;          /* searched under sanitizers too */
 };
 
@@ -132,6 +153,7 @@ enum shard_scope_name {
     SCOPE_STAGED,
     SCOPE_SWEPT,
     SCOPE_ALL,
+    SCOPE_FOLLOWED,
     N_SCOPES
 };
 extern const struct shard_scope shard_scopes[N_SCOPES];
@@ -157,7 +179,8 @@ extern const struct shard_scope shard_scopes[N_SCOPES];
     X(STAGED_LENGTH, STAGED, "staged pages are looked for before the header moves")                          \
     X(SWEEP_ASKS, SWEPT, "a page that the manifest names is not removed")                                    \
     X(SWEEP_OWNER, SWEPT, "only the owner removes orphans")                                                  \
-    X(SWEEP_DOUBT, SWEPT, "pages of a commit in doubt are not removed")
+    X(SWEEP_DOUBT, SWEPT, "pages of a commit in doubt are not removed")                                      \
+    X(FOLLOW_OWNER, FOLLOWED, "who follows wants the same owner in the header when all is read")
 
 enum shard_guard {
 #define X(name, scope, text) GUARD_##name,
@@ -190,6 +213,10 @@ enum step_kind {
     STEP_SAVE,
     STEP_LOSE,
     STEP_EMPTY,
+    STEP_FOLLOW_HEADER, /* by who follows; the next ones too */
+    STEP_FOLLOW_ENTRIES,
+    STEP_FOLLOW_PAGE,
+    STEP_FOLLOW_AGAIN,
     STEP_EVICT /* header, manifest, or the page message.drops[0] of cell */
 };
 enum fate { FATE_ANSWERED, FATE_UNANSWERED, FATE_DELAYED };
@@ -219,6 +246,11 @@ void shard_owner_next(const struct shard_model *model, const struct shard_state 
 /* Emits a state unless it is the same as before, with the invariants looked at. */
 void shard_emit(const struct shard_state *state, const struct shard_step *step, const char *broken,
                 struct search *search);
+
+/* ---- shard_follower.c ---- */
+
+void shard_follower_next(const struct shard_model *model, const struct shard_state *state,
+                         struct search *search);
 
 /* ---- shard.c ---- */
 

@@ -106,6 +106,7 @@ static void on_taken(struct turn *turn, struct answer answer)
     }
     owner->offset = answer.offset;
     owner->pages = answer.pages;
+    owner->cut = answer.cut;
     owner->phase = PHASE_TAKEN;
     if (turn->model->without[GUARD_TAKE_FIRST]) {
         look_back(turn->model, owner);
@@ -199,7 +200,7 @@ static void check(const struct shard_model *model, const struct shard_state *sta
             turn.broken = "state that was never lost is reported as lost";
         if (owner->damaged) {
             owner->need_whole = owner->rebuilt = 1;
-            owner->offset = owner->counts = 0;
+            owner->offset = owner->counts = owner->cut = 0;
             memset(owner->refs, 0, sizeof(owner->refs));
         }
         owner->phase = PHASE_OWNER;
@@ -316,6 +317,7 @@ static struct message message_of(const struct owner *owner, enum message_kind ki
     message.base_seq = owner->absent ? 0 : owner->seq;
     message.offset = owner->offset;
     message.counts = owner->counts;
+    message.cut = owner->cut;
     message.whole = owner->whole;
     message.staged = owner->staged;
     message.rebuilt = owner->rebuilt;
@@ -376,6 +378,7 @@ static void cut(const struct turn *from, unsigned more, bool whole, bool staged)
     if (staged && !owner->cells)
         return;
     owner->staged = staged;
+    owner->cut = (uint8_t)(owner->cut + model->scope.followed);
     if (!model->without[GUARD_COMMIT_NEXT])
         owner->last_seq++;
     owner->doubt_seq = owner->last_seq;

@@ -94,6 +94,7 @@ static void clear_manifest(const struct shard_model *model, struct shard_redis *
     for (unsigned cell = 0; cell < N_CELLS; cell++) {
         let_page_go(model, redis, redis->manifest[cell], cell);
         redis->manifest[cell] = (struct ref){0, 0};
+        redis->cuts[cell] = 0;
     }
 }
 
@@ -118,11 +119,12 @@ static struct answer take(const struct shard_model *model, struct shard_redis *r
         return (struct answer){.kind = ANSWER_REFUSED};
     if (redis->nonce == 0) {
         clear_manifest(model, redis);
-        redis->offset = redis->pages = 0;
+        redis->offset = redis->pages = redis->cut = 0;
     }
     redis->nonce = message->nonce;
     redis->seq = message->seq;
-    return (struct answer){.kind = ANSWER_OK, .offset = redis->offset, .pages = redis->pages};
+    return (struct answer){
+        .kind = ANSWER_OK, .offset = redis->offset, .pages = redis->pages, .cut = redis->cut};
 }
 
 static bool may_commit(const struct shard_model *model, const struct shard_redis *redis,
@@ -179,12 +181,14 @@ static struct answer commit(const struct shard_model *model, struct shard_redis 
         else if ((name = shard_name(redis, own, cell, false)))
             name->orphan = 0;
         redis->manifest[cell] = own;
+        redis->cuts[cell] = message->cut;
         if (!same_ref(message->drops[cell], own))
             let_page_go(model, redis, message->drops[cell], cell);
     }
     redis->nonce = message->nonce;
     redis->seq = message->seq;
     redis->offset = message->offset;
+    redis->cut = message->cut;
     redis->pages = n_pages(redis);
     return answer;
 }

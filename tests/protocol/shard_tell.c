@@ -72,6 +72,10 @@ static void tell_step(const struct shard_step *step)
     case STEP_LOSE: printf("falls back to what was saved"); break;
     case STEP_EMPTY: printf("is emptied"); break;
     case STEP_EVICT: printf("loses %s", evicted[step->evicted]); break;
+    case STEP_FOLLOW_HEADER: printf("reads the header"); break;
+    case STEP_FOLLOW_ENTRIES: printf("reads the manifest's entries of its pages"); break;
+    case STEP_FOLLOW_PAGE: printf("reads the page of cell %u", step->cell); break;
+    case STEP_FOLLOW_AGAIN: printf("reads the header again"); break;
     case STEP_SEND:
     case STEP_LATE: tell_message(&step->message); break;
     }
@@ -104,7 +108,8 @@ void shard_tell(const void *model, const void *ctx, const void *from, const void
     (void)model;
     bool redis_itself = step->kind == STEP_SAVE || step->kind == STEP_LOSE || step->kind == STEP_EMPTY ||
                         step->kind == STEP_EVICT || step->kind == STEP_LATE;
-    printf("    %s ", redis_itself ? "Redis" : who[step->who]);
+    bool follows = step->kind >= STEP_FOLLOW_HEADER && step->kind <= STEP_FOLLOW_AGAIN;
+    printf("    %s ", redis_itself ? "Redis" : follows ? "Who follows" : who[step->who]);
     if (step->kind == STEP_LATE)
         printf("executes ");
     tell_step(step);
