@@ -24,7 +24,7 @@ struct search {
     char *states;
     struct link *links;
     size_t n, cap, limit;
-    uint32_t *table; /* index + 1 of a state, by its hash */
+    uint64_t *table; /* index + 1 of a state, and above it half of its hash, by the hash */
     size_t mask;
     uint32_t from;
     size_t choice, n_steps, depth;
@@ -47,6 +47,11 @@ static uint64_t hash_of(const struct search *search, const void *state)
     return kpid_hash(state, search->model->state_size, 1);
 }
 
+static uint64_t entry_of(uint64_t hash, size_t i)
+{
+    return (hash & 0xffffffff00000000u) | (uint32_t)(i + 1);
+}
+
 static void table_grow(struct search *search)
 {
     size_t size = search->mask ? (search->mask + 1) * 2 : 1u << 16;
@@ -54,11 +59,18 @@ static void table_grow(struct search *search)
     search->table = kpid_zalloc(size, sizeof(*search->table));
     search->mask = size - 1;
     for (size_t i = 0; i < search->n; i++) {
-        size_t at = hash_of(search, state_at(search, i)) & search->mask;
+        uint64_t hash = hash_of(search, state_at(search, i));
+        size_t at = hash & search->mask;
         while (search->table[at])
             at = (at + 1) & search->mask;
-        search->table[at] = (uint32_t)i + 1;
+        search->table[at] = entry_of(hash, i);
     }
+}
+
+static bool is_at(const struct search *search, uint64_t entry, uint64_t hash, const void *state)
+{
+    return (entry ^ hash) >> 32 == 0 &&
+           memcmp(state_at(search, (uint32_t)entry - 1), state, search->model->state_size) == 0;
 }
 
 static void add(struct search *search, const void *state)
@@ -66,9 +78,10 @@ static void add(struct search *search, const void *state)
     size_t size = search->model->state_size;
     if (2 * search->n >= search->mask)
         table_grow(search);
-    size_t at = hash_of(search, state) & search->mask;
+    uint64_t hash = hash_of(search, state);
+    size_t at = hash & search->mask;
     for (; search->table[at]; at = (at + 1) & search->mask)
-        if (memcmp(state_at(search, search->table[at] - 1), state, size) == 0)
+        if (is_at(search, search->table[at], hash, state))
             return;
     if (search->n == search->limit) {
         search->full = true;
@@ -79,7 +92,7 @@ static void add(struct search *search, const void *state)
         search->states = kpid_realloc(search->states, search->cap * size);
         search->links = kpid_realloc(search->links, search->cap * sizeof(*search->links));
     }
-    search->table[at] = (uint32_t)search->n + 1;
+    search->table[at] = entry_of(hash, search->n);
     memcpy(state_at(search, search->n), state, size);
     size_t depth = search->n ? search->links[search->from].depth + 1u : 0;
     assert(search->choice <= UINT16_MAX);
