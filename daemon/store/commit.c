@@ -137,6 +137,7 @@ void kpid_commit_acknowledged(struct kpid_store *store)
 
 static void let_go(struct kpid_store *store)
 {
+    kpid_write_abandon(store);
     drop_all(store);
     store->owned = false;
     kpid_store_set_error(store, "another owner has taken the shard");
@@ -157,6 +158,7 @@ static void fall_behind(struct kpid_store *store, const struct kpid_store_found 
 
 static void want_whole(struct kpid_store *store, const char *why)
 {
+    kpid_write_abandon(store);
     drop_all(store);
     kpid_store_set_error(store, why);
     finish(store, KPID_STORE_BEHIND);

@@ -132,6 +132,9 @@ void kpid_commit_down(struct kpid_store *store); /* the error is set; the doubt 
 /* ---- write.c ---- */
 
 void kpid_write_doubt(struct kpid_store *store);
+/* The doubt is about to be dropped. Another owner may have swept its names away before its pages were written: they are
+ * put down once more, for who owns the shard then. */
+void kpid_write_abandon(struct kpid_store *store);
 
 /* ---- sweep.c ---- */
 

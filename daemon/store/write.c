@@ -2,8 +2,9 @@
  * One commit on its way to Redis: a single script, or, above KPID_STAGE_BYTES, in three steps: the names of
  * its pages are put down as orphans, the pages are written, at most KPID_STORE_FLIGHT_BYTES of them under way
  * at a time, and the script finds them there. A commit that breaks off leaves names that the next acquisition
- * removes. Only pages that a dead connection writes after that sweep are left behind for good: a few at most,
- * and nothing reads them.
+ * removes; one that is given up puts its names down again, since another owner may have swept them before the
+ * pages were written. Only what a dead connection or process writes after that sweep is left behind for good,
+ * and nothing reads it.
  */
 #include "store_internal.h"
 
@@ -172,19 +173,39 @@ static void on_announced(struct kpid_store *store, const struct kpid_reply *repl
         stage_more(store);
 }
 
-/* Names first: a page without a name in the set would never be found again. */
-static void announce(struct kpid_store *store)
+/* Puts the names of the doubt's pages down as orphans. Returns how many answers are due. */
+static size_t put_names_down(struct kpid_store *store, kpid_store_then *then)
 {
-    size_t n_pages = store->doubt.commit.n_pages;
+    size_t n_pages = store->doubt.commit.n_pages, n_commands = 0;
     struct kpid_bulk bulks[2 + NAMES_PER_COMMAND] = {KPID_BULK_STR("SADD"), KPID_BULK_STR(store->orphans)};
-    store->staged = store->stage_acks = store->stage_flight = 0;
     for (size_t begin = 0; begin < n_pages; begin += NAMES_PER_COMMAND) {
         size_t n = 2;
         for (size_t i = begin; i < n_pages && i < begin + NAMES_PER_COMMAND; i++)
             bulks[n++] = KPID_BULK_STR(store->doubt.pages[i].name);
-        store->stage_acks++;
-        kpid_store_send(store, KPID_TASK_WRITE, bulks, n, on_announced, 0);
+        kpid_store_send(store, KPID_TASK_WRITE, bulks, n, then, 0);
+        n_commands++;
     }
+    return n_commands;
+}
+
+/* Names first: a page without a name in the set would never be found again. */
+static void announce(struct kpid_store *store)
+{
+    store->staged = store->stage_flight = 0;
+    store->stage_acks = put_names_down(store, on_announced);
+}
+
+static void on_nothing(struct kpid_store *store, const struct kpid_reply *reply, size_t number)
+{
+    (void)store;
+    (void)reply;
+    (void)number;
+}
+
+void kpid_write_abandon(struct kpid_store *store)
+{
+    if (store->doubt.pages && is_staged(&store->doubt))
+        put_names_down(store, on_nothing);
 }
 
 void kpid_write_doubt(struct kpid_store *store)

@@ -107,6 +107,15 @@ void check_executed(void *ctx, const struct command *command, const struct kpid_
 
 /* ---- the end ---- */
 
+static bool has(const struct value *set, const char *name)
+{
+    for (size_t i = 0; set && i < set->n; i++)
+        if (blob_is(set->fields[i].name, name, strlen(name)))
+            return true;
+    return false;
+}
+
+/* Pages that no manifest names and no sweep will find. */
 static void count_left_behind(struct run *run)
 {
     for (size_t i = 0; i < run->server.now.n; i++) {
@@ -115,8 +124,13 @@ static void count_left_behind(struct run *run)
             continue;
         const struct value *manifest = find(run, atoi(page - 1), "m");
         const struct blob *entry = value_get(manifest, page + 4, strcspn(page + 4, "."));
-        if (!entry || strncmp(entry->bytes, page + 4, strcspn(entry->bytes, " ")) != 0)
-            run->counts->left_behind++;
+        bool named = entry && strncmp(entry->bytes, page + 4, strcspn(entry->bytes, " ")) == 0;
+        if (named || has(find(run, atoi(page - 1), "o"), page + 4))
+            continue;
+        run->counts->left_behind++;
+        run_trace(run, "%s is left behind", run->server.now.at[i].key->bytes);
+        if (run->losses == 0 && !run->broke_off)
+            run_fault(run, "%s is left behind", run->server.now.at[i].key->bytes);
     }
 }
 

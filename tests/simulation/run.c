@@ -163,12 +163,14 @@ static void befall_instances(struct run *run)
     struct instance *instance = &run->instances[i];
     if (comes(run, run->weather.kill)) {
         run->counts->kills++;
+        run->broke_off = true;
         run_trace(run, "%zu is killed", i);
         instance_kill(run, i);
         instance_start(run, i);
     }
     if (comes(run, run->weather.snap) && link_up(instance->link)) {
         run->counts->breaks++;
+        run->broke_off = true;
         run_trace(run, "the connection of %zu breaks", i);
         link_break(instance->link);
     }
@@ -181,6 +183,19 @@ static void befall_instances(struct run *run)
 }
 
 /* ---- a step ---- */
+
+static bool be_haunted(struct run *run)
+{
+    bool any = network_haunt(run->network);
+    run->counts->ghosts += any;
+    return any;
+}
+
+static void haunt(struct run *run)
+{
+    if (comes(run, run->weather.ghost))
+        be_haunted(run);
+}
 
 static void act(struct run *run)
 {
@@ -240,15 +255,14 @@ static bool drain(struct run *run)
     bool any = false;
     for (size_t i = 0; i < RUN_INSTANCES; i++)
         any |= link_execute(run->instances[i].link) | link_answer(run->instances[i].link);
-    return any | network_haunt(run->network);
+    return any | be_haunted(run);
 }
 
 static void settle(struct run *run)
 {
     for (size_t i = 0; i < END_STEPS && !run->failed && !is_over(run); i++, run->step++) {
         act(run);
-        if (comes(run, run->weather.ghost))
-            network_haunt(run->network);
+        haunt(run);
     }
     if (!run->failed && !is_over(run))
         run_fault(run, "it does not come to an end");
@@ -291,8 +305,7 @@ bool run_seed(struct world *world, const struct run_options *options, struct run
         produce(&run);
         befall_server(&run);
         befall_instances(&run);
-        if (comes(&run, run.weather.ghost) && network_haunt(run.network))
-            counts->ghosts++;
+        haunt(&run);
     }
     finish(&run);
     befall(&run, RUN_END, NULL);

@@ -54,7 +54,7 @@ struct run {
     bool delivered[WORLD_PARTITIONS][WORLD_EVENTS];
     int64_t stored[WORLD_PARTITIONS]; /* the offset last seen in Redis */
     uint64_t losses;
-    bool failed, server_lost_key;
+    bool failed, server_lost_key, broke_off; /* broke_off: a process or a connection, with commands under way */
     size_t step;
 };
 
