@@ -52,7 +52,6 @@ static void agreed(struct slot_owner *slot)
     kpid_watermark_restored(&d->sources[slot->source].watermark, slot->shard);
     if (slot->lost || slot->anew) {
         d->n.rebuilds++;
-        kpid_watermark_init(&d->sources[slot->source].watermark);
         kpid_log(d, KPID_LOG_WARNING, "shard %s/%d is counted again from offset %" PRId64,
                  d->model->sources[slot->source].name, slot->partition, kpid_shard_next_offset(slot->shard, 0));
     }

@@ -92,6 +92,7 @@ struct foreign_shard {
     struct kpid_shard *copy;   /* NULL: nothing could be loaded */
     char nonce[33];            /* of the commit that it holds */
     uint64_t seq, evaluated_seq, told_seq;
+    int64_t clock_ms;          /* lowest of what was followed last */
     int64_t looked_ms, lived_ms; /* monotonic: last answer; last live record of this nonce */
     bool *idle, *at_end;       /* per topic, as its owner told of this very commit */
     int64_t *ends;             /* per topic: its log's end, -1 not known */
@@ -112,6 +113,7 @@ struct source_state {
     size_t n_active, n_all;    /* own ones; with copies */
     struct kpid_watermark newest; /* of the shards whose owners live */
     bool lagging;              /* some owners do not */
+    int64_t missing_since_ms;  /* monotonic: when the state of some shard was first not to be had, 0: it is */
     int64_t told_released_ms, told_slowest_ms, told_wants_ms; /* by the publisher, if that is another instance */
     bool past_pending;
     int64_t released_at_cut_ms;
@@ -263,6 +265,7 @@ void kpid_owner_check_later(struct slot_owner *slot); /* asks Kafka again, with 
 void kpid_owner_hold(struct slot_owner *slot);  /* commits what it has, then waits for a person */
 void kpid_owner_anew(struct slot_owner *slot);  /* drops what was counted, and counts the whole log again */
 void kpid_owner_doubt(struct daemon *d);
+bool kpid_owner_has(const struct daemon *d, uint32_t source, int32_t partition); /* restored, and at work */
 struct slot_owner *kpid_owner_find(const struct daemon *d, uint32_t source, int32_t partition); /* or NULL */
 
 /* check.c */
@@ -321,6 +324,8 @@ bool kpid_live_read(struct foreign_shard *foreign, const char *text, size_t len)
 /* time.c */
 void kpid_time_update(struct daemon *d);
 void kpid_time_of_source(struct daemon *d, uint32_t source);
+/* The state of some shard may be older than it was: a watermark that was worked out from that one is void. */
+void kpid_time_again(struct daemon *d, uint32_t source);
 
 /* hold.c */
 void kpid_hold_update(struct daemon *d);

@@ -27,6 +27,17 @@ static void drop_copy(struct foreign_shard *f)
     f->seq = f->evaluated_seq = f->told_seq = 0;
 }
 
+/* Redis may have lost what was followed. */
+static void follow_clock(struct foreign_shard *f, bool good)
+{
+    bool idle;
+    int64_t clock_ms = good ? kpid_shard_watermark(f->copy, NULL, &idle) : KPID_NEVER;
+
+    if (clock_ms < f->clock_ms)
+        kpid_time_again(f->daemon, f->source);
+    f->clock_ms = clock_ms;
+}
+
 /* Brings the copy to the news. False: they can't be read. */
 static bool take(struct foreign_shard *f, const struct kpid_follow_news *news)
 {
@@ -46,6 +57,7 @@ static bool take(struct foreign_shard *f, const struct kpid_follow_news *news)
         f->evaluated_seq = f->told_seq = 0;
     memcpy(f->nonce, news->nonce, sizeof(f->nonce));
     f->seq = news->seq;
+    follow_clock(f, good);
     if (!good && !f->damaged)
         kpid_log(d, KPID_LOG_WARNING, "shard %s/%d of another instance can't be read: %s", name_of(f), f->partition, why);
     f->damaged = !good;
@@ -108,7 +120,7 @@ static struct foreign_shard *foreign_new(struct daemon *d, uint32_t source, int3
     size_t n_topics = d->model->sources[source].n_topics;
 
     *f = (struct foreign_shard){ .daemon = d, .source = source, .partition = partition,
-                                 .lived_ms = KPID_NEVER / 2, .looked_ms = KPID_NEVER / 2 };
+                                 .clock_ms = KPID_NEVER, .lived_ms = KPID_NEVER / 2, .looked_ms = KPID_NEVER / 2 };
     f->idle = kpid_zalloc(n_topics, sizeof(*f->idle));
     f->at_end = kpid_zalloc(n_topics, sizeof(*f->at_end));
     f->ends = kpid_zalloc(n_topics, sizeof(*f->ends));
@@ -123,15 +135,14 @@ void kpid_foreign_close(struct daemon *d)
             foreign_free(d->sources[s].foreign[p]);
 }
 
-/* Follows what is not assigned to this instance, and nothing else. */
+/* Follows what is not assigned to this instance. What has just been assigned is seen as it was until it is restored. */
 static void choose(struct daemon *d, uint32_t s, int32_t p, const char *cluster)
 {
     struct source_state *source = &d->sources[s];
-    bool wanted = d->company.any && d->publisher_ready && !source->slots[p];
 
-    if (!wanted)
+    if (!d->company.any || !d->publisher_ready || kpid_owner_has(d, s, p))
         foreign_free(source->foreign[p]);
-    else if (!source->foreign[p])
+    else if (!source->foreign[p] && !source->slots[p])
         source->foreign[p] = foreign_new(d, s, p, cluster);
 }
 
@@ -145,7 +156,8 @@ bool kpid_foreign_look(struct daemon *d)
     for (uint32_t s = 0; s < d->model->n_sources; s++)
         for (int32_t p = 0; p < d->sources[s].n_partitions; p++) {
             choose(d, s, p, cluster);
-            if (d->sources[s].foreign[p] && !kpid_follower_busy(d->sources[s].foreign[p]->follower))
+            if (d->sources[s].foreign[p] && !d->sources[s].slots[p] &&
+                !kpid_follower_busy(d->sources[s].foreign[p]->follower))
                 kpid_follower_look(d->sources[s].foreign[p]->follower);
         }
     return any_busy(d);
@@ -165,7 +177,7 @@ void kpid_foreign_survey(struct daemon *d, uint32_t s, bool *ret_end)
     source->n_all = source->n_active;
     for (int32_t p = 0; p < source->n_partitions; p++) {
         const struct foreign_shard *f = source->foreign[p];
-        if (!f || !f->copy || source->slots[p])
+        if (!f || !f->copy || kpid_owner_has(d, s, p))
             continue;
         source->active[source->n_all] = f->copy;
         source->idle[source->n_all++] = f->idle;

@@ -16,6 +16,13 @@ struct slot_owner *kpid_owner_find(const struct daemon *d, uint32_t source, int3
     return partition < d->sources[source].n_partitions ? d->sources[source].slots[partition] : NULL;
 }
 
+bool kpid_owner_has(const struct daemon *d, uint32_t source, int32_t partition)
+{
+    const struct slot_owner *slot = kpid_owner_find(d, source, partition);
+
+    return slot && slot->state == SLOT_ACTIVE;
+}
+
 /* ---- from assigned to active ---- */
 
 void kpid_owner_start(struct slot_owner *slot)
@@ -34,6 +41,7 @@ void kpid_owner_start(struct slot_owner *slot)
     slot->claim_seq = kpid_store_seq(slot->store) - 1;
     slot->cut_restored = kpid_shard_cuts(slot->shard);
     slot->state = SLOT_ACTIVE;
+    kpid_time_again(d, slot->source);
     kpid_wait_clear(slot);
     for (uint32_t t = 0; t < source->n_topics; t++)
         slot->held[t] = slot->ahead[t] = false; /* starting releases them */

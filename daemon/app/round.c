@@ -169,6 +169,8 @@ void kpid_round_lost(struct daemon *d)
     kpid_evaluator_free(d->evaluator);
     kpid_evaluator_free(d->former);
     d->evaluator = d->former = NULL;
+    for (uint32_t s = 0; s < d->model->n_sources; s++)
+        kpid_time_again(d, s);
     if (d->round != ROUND_PUBLISHING)
         d->round = ROUND_IDLE;
 }

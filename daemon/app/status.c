@@ -17,7 +17,7 @@ int64_t kpid_status_lag(const struct daemon *d, bool *ret_known)
                 int64_t one;
                 if (d->company.any && !d->sources[s].slots[p] && !d->publisher_ready)
                     continue; /* its owner's to tell */
-                if (d->sources[s].foreign[p] && !d->sources[s].slots[p])
+                if (d->sources[s].foreign[p] && !kpid_owner_has(d, s, p))
                     one = kpid_foreign_lag(d->sources[s].foreign[p], t);
                 else
                     one = d->consumer && kpid_consumer_status(d->consumer, s, t, p, now, &status) ? status.lag : -1;

@@ -28,6 +28,12 @@ void kpid_time_of_source(struct daemon *d, uint32_t s)
     kpid_watermark_read(&source->watermark, highest, kpid_now_mono());
 }
 
+void kpid_time_again(struct daemon *d, uint32_t s)
+{
+    kpid_watermark_init(&d->sources[s].watermark);
+    kpid_watermark_init(&d->sources[s].newest);
+}
+
 /* Fills active shards and idle flags. *ret_end: every partition stands at its end. */
 static void survey(struct daemon *d, uint32_t s, int64_t now_ms, bool *ret_end)
 {
@@ -105,7 +111,7 @@ static void move_newest(struct daemon *d, uint32_t s, const struct kpid_watermar
         idle[i] = source->idle[i];
     }
     for (int32_t p = 0; p < source->n_partitions; p++)
-        if (source->foreign[p] && !source->slots[p] && kpid_foreign_lives(source->foreign[p])) {
+        if (source->foreign[p] && !kpid_owner_has(d, s, p) && kpid_foreign_lives(source->foreign[p])) {
             living[n] = source->foreign[p]->copy;
             idle[n++] = source->foreign[p]->idle;
         }
@@ -113,7 +119,12 @@ static void move_newest(struct daemon *d, uint32_t s, const struct kpid_watermar
     view.shards = living;
     view.idle = idle;
     view.n_shards = view.n_partitions = n;
-    source->lagging = n < (size_t)source->n_partitions;
+    /* What has just changed hands will be there in a moment: no figures from a part of it before that. */
+    bool missing = source->n_all < (size_t)source->n_partitions;
+    if (!missing || !source->missing_since_ms)
+        source->missing_since_ms = missing ? view.mono_ms : 0;
+    source->lagging = n < (size_t)source->n_partitions &&
+                      (!missing || view.mono_ms - source->missing_since_ms >= d->model->settings.live_timeout_ms);
     kpid_watermark_move(&source->newest, &d->model->sources[s], &view, events);
     free(living);
     free(idle);
