@@ -68,7 +68,7 @@ struct kpid_slot {
 struct kpid_batch {
     struct kpid_publisher *publisher;
     uint32_t slot;
-    bool values, windows, acknowledged; /* values: of the round's, the others are of a slot's list */
+    bool values, windows, acknowledged, in_flight; /* values: of the round's, the others are of a slot's list */
     size_t first, n, bytes; /* entries of the slot's list; bytes of the command, roughly */
     uint64_t tick;
 };

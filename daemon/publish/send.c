@@ -189,6 +189,7 @@ static void on_batch(void *ctx, const struct kpid_reply *reply)
         return;
     publisher->n_flight--;
     publisher->flight_bytes -= batch->bytes;
+    batch->in_flight = false;
     if (kpid_reply_failed(reply) || reply->kind != KPID_REPLY_ARRAY) {
         publisher->stats.failed++;
         publisher->failed = true;
@@ -219,6 +220,7 @@ static void batch_send(struct kpid_publisher *publisher, struct kpid_batch *batc
 {
     publisher->n_flight++;
     publisher->flight_bytes += batch->bytes;
+    batch->in_flight = true;
     if (batch->values)
         kpid_values_send(publisher, batch, on_batch, batch);
     else
@@ -239,14 +241,27 @@ static struct kpid_batch *batch_next(struct kpid_publisher *publisher)
     return batch;
 }
 
+/* Whether the one before it goes to the same hashes and is under way. That may be refused for a reason that passes, and
+ * were this one not, its tick would be taken for a proof that the other had arrived. Those of a slot stand together. */
+static bool must_wait(const struct kpid_publisher *publisher, const struct kpid_batch *batch)
+{
+    const struct kpid_round *round = &publisher->kept;
+    if (publisher->at_batch < 2)
+        return false;
+    const struct kpid_batch *before = round->batches[publisher->at_batch - 2];
+    return before->in_flight && before->values == batch->values && (batch->values || before->slot == batch->slot);
+}
+
 static void snapshots_pump(struct kpid_publisher *publisher)
 {
     bool more = true;
     while (!publisher->failed && !publisher->refused && more && publisher->flight_bytes < KPID_FLIGHT_BYTES) {
         struct kpid_batch *batch = batch_next(publisher);
-        more = batch != NULL;
-        if (batch)
+        more = batch != NULL && !must_wait(publisher, batch);
+        if (more)
             batch_send(publisher, batch);
+        else if (batch)
+            publisher->at_batch--; /* the next one, again */
     }
     if (publisher->n_flight)
         return;

@@ -196,6 +196,26 @@ Test(publish_redis, history_is_capped)
     rig_stop(&rig);
 }
 
+/* Two batches of one slot: were they under way together, the second's tick would speak for the first. */
+Test(publish_redis, a_batch_that_failed_is_not_taken_for_one_that_arrived)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    redis_server_number(&rig.server, "APPEND kpi:win:{conversion:5m}:%lld x", (long long)start_of(0));
+    add(&owner, NULL, 0, 10, KPID_PLACE_WINDOW | KPID_PLACE_HISTORY);
+    for (int n = 0; n < 1500; n++)
+        add(&owner, NULL, n, 10, KPID_PLACE_HISTORY);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
+    redis_server_number(&rig.server, "DEL kpi:win:{conversion:5m}:%lld", (long long)start_of(0));
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "HLEN kpi:win:{conversion:5m}:%lld", (long long)start_of(0)), 1);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
 /* history_groups is 2: the largest by samples, the total beside them, the last revision of each. */
 Test(publish_redis, largest_groups_are_kept)
 {
