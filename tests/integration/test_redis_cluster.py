@@ -145,6 +145,29 @@ class OnACluster(harness.TestCase):
         self.wait_equal()
         kpid.stop()
 
+    def test_a_node_that_joins_and_one_that_leaves(self):
+        kpid = self.begin()
+        with self.orders:
+            shard = self.wait_headers()[0]
+            self.orders.wait_sent(200)
+            node = self.redis.join()
+            slots = [self.redis.slot(key) for key in (shard, "{alert}", "{orders:1m}", "{orders:all}")]
+            homes = [self.redis.owner(slot) for slot in slots]
+            for slot in slots:
+                self.redis.move(slot, node, lambda: self.orders.wait_sent(150))
+            self.orders.wait_sent(200)
+            for slot, home in zip(slots, homes):
+                self.redis.move(slot, home, lambda: self.orders.wait_sent(100))
+            # The map is asked for every two seconds; then nobody but this test is connected to it any more.
+            harness.wait_for(lambda: len(node.client.client_list(_type="normal")) == 1, 20, "a node without clients")
+            self.redis.leave(node)
+            self.orders.wait_sent(200)
+        self.wait_equal()
+        log = kpid.log_text()
+        self.assertNotIn("lost", log)
+        self.assertEqual(log.count("redis: connected"), 1, "a node that came or went took the connection along")
+        kpid.stop()
+
     def test_failovers_that_were_asked_for(self):
         kpid = self.begin(replicas=True)
         with self.orders:

@@ -133,7 +133,7 @@ class _Node(harness.Redis):
         self.bus = harness.free_port()
         super().__init__("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", str(self.bus),
                          "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0",
-                         "--cluster-replica-validity-factor", "0", password=password)
+                         "--cluster-replica-validity-factor", "0", "--cluster-allow-replica-migration", "no", password=password)
 
     @property
     def id(self):
@@ -190,6 +190,25 @@ class Cluster:
         members = len(self.nodes) // len(self.masters)
         return (node.ask("CLUSTER INFO")["cluster_state"] == "ok" and len(ranges) == len(self.masters)
                 and all(len(one) == 2 + members for one in ranges))
+
+    def join(self):
+        """Another master, without slots."""
+        node = _Node(self.password)
+        self.nodes.append(node)
+        node.ask("CLUSTER MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus)
+        harness.wait_for(lambda: all(self._sees_all(one) for one in self.nodes), 20, "nodes that know each other")
+        harness.wait_for(lambda: node.ask("CLUSTER INFO")["cluster_state"] == "ok", 20, "a cluster that is ok")
+        self.masters.append(node)
+        return node
+
+    def leave(self, node):
+        """A master without slots goes."""
+        self.nodes.remove(node)
+        self.masters.remove(node)
+        name = node.id
+        node.close()
+        for one in self.nodes:
+            one.ask("CLUSTER FORGET", name)
 
     def alive(self):
         return [node for node in self.nodes if node.process.poll() is None]
