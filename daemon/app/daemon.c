@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -144,17 +145,8 @@ static void on_told(void *ctx, enum kpid_told kind, const char *text)
         kpid_log(d, kind == KPID_TOLD_FAULT ? KPID_LOG_WARNING : KPID_LOG_NOTICE, "%s", text);
 }
 
-static void on_signal(evutil_socket_t number, short what, void *ctx)
+static void reload(struct daemon *d)
 {
-    struct daemon *d = ctx;
-
-    (void)what;
-    if (number != SIGHUP) {
-        kpid_log(d, KPID_LOG_NOTICE, "stopping");
-        sd_notify(0, "STOPPING=1");
-        kpid_daemon_stop(d, false);
-        return;
-    }
     struct kpid_buf faults = KPID_BUF_INIT;
     size_t n = 0;
     struct kpid_model *next = kpid_config_load(d->path, NULL, &faults, &n);
@@ -164,17 +156,37 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         d->n.reload_faults++;
         kpid_log(d, KPID_LOG_ERROR, "reload refused, the old configuration stays: %zu faults\n%s", n,
                  faults.data ? faults.data : "");
-    } else if (d->stopping) {
+    } else if (d->stopping && !d->reloading) {
         kpid_lookups_free(lookups);
         kpid_model_free(next);
     } else {
         kpid_overrides_apply(d->overrides, next);
         kpid_log(d, KPID_LOG_NOTICE, "reload: %s", d->path);
+        kpid_lookups_free(d->next_lookups); /* of an earlier one that is still under way */
+        kpid_model_free(d->next_model);
         d->next_model = next;
         d->next_lookups = lookups;
         kpid_daemon_stop(d, true);
     }
     kpid_buf_release(&faults);
+}
+
+/* What is not read here stays pending, and comes again when the daemon is open again after a reload. */
+static void on_signal(evutil_socket_t fd, short what, void *ctx)
+{
+    struct daemon *d = ctx;
+    struct signalfd_siginfo info;
+
+    (void)what;
+    while (!d->finished && read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            reload(d);
+            continue;
+        }
+        kpid_log(d, KPID_LOG_NOTICE, "stopping");
+        sd_notify(0, "STOPPING=1");
+        kpid_daemon_stop(d, false);
+    }
 }
 
 /* ---- stopping ---- */
@@ -229,18 +241,16 @@ static int level_of(const char *name)
 
 static bool open_events(struct daemon *d)
 {
-    static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
     struct timeval tick = { d->model->settings.tick_ms / 1000, d->model->settings.tick_ms % 1000 * 1000 };
 
     d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
     d->serve = event_new(d->base, -1, 0, on_serve, d);
     d->drain = event_new(d->base, -1, 0, on_drain, d);
     d->deadline = evtimer_new(d->base, on_deadline, d);
-    for (size_t i = 0; i < KPID_COUNT_OF(signals); i++) {
-        d->terms[i] = evsignal_new(d->base, signals[i], on_signal, d);
-        if (!d->terms[i] || evsignal_add(d->terms[i], NULL))
-            return false;
-    }
+    d->signal_fd = signalfd(-1, d->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    d->signal = d->signal_fd < 0 ? NULL : event_new(d->base, d->signal_fd, EV_READ | EV_PERSIST, on_signal, d);
+    if (!d->signal || event_add(d->signal, NULL))
+        return false;
     return d->tick && d->serve && d->drain && d->deadline && !event_add(d->tick, &tick);
 }
 
@@ -285,6 +295,7 @@ bool kpid_daemon_open(struct daemon *d)
     struct kpid_buf error = KPID_BUF_INIT;
     const struct kpid_model *model = d->model;
 
+    d->signal_fd = -1;
     d->log_level = level_of(model->settings.log_level);
     d->base = event_base_new();
     if (!d->base || !open_events(d))
@@ -351,9 +362,10 @@ void kpid_daemon_close(struct daemon *d)
     }
     free(d->sources);
     free(d->views);
-    for (size_t i = 0; i < KPID_COUNT_OF(d->terms); i++)
-        if (d->terms[i])
-            event_free(d->terms[i]);
+    if (d->signal)
+        event_free(d->signal);
+    if (d->signal_fd >= 0)
+        close(d->signal_fd);
     if (d->tick)
         event_free(d->tick);
     if (d->serve)

@@ -15,6 +15,7 @@
 #include "kpid/watermark.h"
 
 #include <event2/event.h>
+#include <signal.h>
 
 #define KPID_DAEMON_MAGIC 0x6b706964u
 
@@ -185,7 +186,9 @@ struct daemon {
     int log_level;
     struct kpid_model *model;
     struct event_base *base;
-    struct event *tick, *serve, *drain, *terms[3], *deadline;
+    struct event *tick, *serve, *drain, *signal, *deadline;
+    const sigset_t *signals;               /* TERM, INT and HUP, blocked: they are read, so that none is lost in a reload */
+    int signal_fd;
     struct kpid_redis *redis;
     struct kpid_consumer *consumer;
     struct kpid_publisher *publisher;

@@ -26,7 +26,7 @@ static void carry_over(struct daemon *d)
 {
     struct daemon next = { .magic = KPID_DAEMON_MAGIC, .path = d->path, .overrides = d->overrides, .log_level = d->log_level,
                            .model = d->next_model, .lookups = d->next_lookups, .n = d->n, .taken = d->taken,
-                           .refetched = d->refetched, .left_behind = d->left_behind };
+                           .refetched = d->refetched, .left_behind = d->left_behind, .signals = d->signals };
 
     next.n.reloads++;
     kpid_model_free(d->model);
@@ -55,11 +55,17 @@ int kpid_daemon_run(const char *path, const struct kpid_overrides *overrides, st
                     struct kpid_lookups *lookups)
 {
     struct daemon *d = kpid_zalloc(1, sizeof(*d));
+    sigset_t signals;
     int code = 1;
 
     signal(SIGPIPE, SIG_IGN);
-    *d = (struct daemon){ .magic = KPID_DAEMON_MAGIC, .path = path, .overrides = overrides, .log_level = KPID_LOG_INFO, .model = model,
-                          .lookups = lookups };
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* before there are threads: they inherit it */
+    *d = (struct daemon){ .magic = KPID_DAEMON_MAGIC, .path = path, .overrides = overrides, .log_level = KPID_LOG_INFO,
+                          .model = model, .lookups = lookups, .signals = &signals };
     for (;;) {
         bool opened = kpid_daemon_open(d);
         if (opened)

@@ -223,18 +223,16 @@ struct kpid_consumer *kpid_consumer_open(const struct kpid_model *model, struct 
 }
 
 /* librdkafka before 2.3 ends the process when a client is destroyed that has joined its group and was not yet told what
- * is its (confluentinc/librdkafka issue 4312). */
+ * is its (confluentinc/librdkafka issue 4312). How far joining is can't be asked without a race: whoever has subscribed
+ * and was told nothing may be at it. */
 #define WELL_SINCE 0x020300ff
 
 static bool is_joining(const struct kpid_consumer *consumer)
 {
-    if (consumer->was_assigned || rd_kafka_version() >= WELL_SINCE)
-        return false;
-    char *id = rd_kafka_memberid(consumer->client);
-    bool has = id != NULL && *id != '\0';
-    if (id != NULL)
-        rd_kafka_mem_free(consumer->client, id);
-    return has;
+    bool subscribed = false;
+    for (uint32_t s = 0; s < consumer->n_sources; s++)
+        subscribed = subscribed || consumer->sources[s].subscribed;
+    return subscribed && !consumer->was_assigned && rd_kafka_version() < WELL_SINCE;
 }
 
 /* Takes one event of a consumer on its way out; what it is given, it gives back. */
@@ -307,14 +305,13 @@ bool kpid_kafka_destroy(rd_kafka_t *client, int64_t deadline_ms)
 static bool client_close(struct kpid_consumer *consumer, int64_t start_ms)
 {
     int64_t left_ms;
-    bool joining = is_joining(consumer);
     rd_kafka_queue_io_event_enable(consumer->control, -1, NULL, 0);
-    while (joining && !consumer->was_assigned && (left_ms = start_ms + JOIN_MS - kpid_now_ms()) > 0)
+    while (is_joining(consumer) && (left_ms = start_ms + JOIN_MS - kpid_now_ms()) > 0)
         last_event(consumer, consumer->control, left_ms);
     rd_kafka_queue_destroy(consumer->control);
     group_leave(consumer, start_ms + LEAVE_MS);
     kpid_topics_close(consumer);
-    if (joining && !consumer->was_assigned)
+    if (is_joining(consumer))
         return thread_run(ignore_run, consumer->client, 0);
     return kpid_kafka_destroy(consumer->client, start_ms + CLOSE_MS);
 }

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import harness
@@ -64,7 +65,7 @@ class Reload(harness.TestCase):
         found = (json.loads(text) for text in (self.redis.client.hget(key, "*") for key in keys) if text)
         return {one["start_ms"]: one for one in found}
 
-    def settle(self, name, n):
+    def settle(self, name, n, deadline_s=30):
         """Until all is counted and the last minute is final."""
         def look():
             found = self.snapshot(name, "orders")
@@ -72,7 +73,7 @@ class Reload(harness.TestCase):
             last = self.windows(name, "orders")[START + (n - 1) // 60 * MINUTE]
             assert last["value"] == (n - 1) % 60 + 1, last
             return True
-        harness.wait_for(look, 30, f"{n} orders")
+        harness.wait_for(look, deadline_s, f"{n} orders")
 
     def reload(self, kpid, **more):
         before = kpid.log_text().count("reload: ")
@@ -121,6 +122,25 @@ class Reload(harness.TestCase):
         self.assertEqual({at: found[at]["value"] for at in final}, {at: whole[at]["value"] for at in final})
         self.assertGreaterEqual(len(final), 9)
         self.assertFalse(self.snapshot("reloaded", "items")["final"], "since ever it is never final")
+
+    def test_no_signal_is_lost_while_it_is_being_reloaded(self):
+        """Each comes at another instant of the reload before it: the last file counts, and TERM after it ends the daemon."""
+        with harness.Kpid(self.config("reloaded")) as kpid:
+            self.kafka.produce(orders(self.topic, range(100)))
+            self.wait_total(100)
+            for n in range(6):
+                kpid.rewrite(self.config("reloaded", more=f", max_age: {n + 2}h"))
+                kpid.signal(signal.SIGHUP)
+                until = time.monotonic() + n * 0.02 * harness.SLOW
+                while time.monotonic() < until and kpid.process.poll() is None:
+                    pass
+            kpid.rewrite(self.config("reloaded", **MORE))
+            kpid.signal(signal.SIGHUP)
+            self.kafka.produce(orders(self.topic, range(100, 160)))
+            harness.wait_for(lambda: self.snapshot("reloaded", "items"), 120, "what only the last file names")
+            self.settle("reloaded", 160, 120)
+            kpid.signal(signal.SIGHUP)
+            kpid.stop()
 
     def test_a_broken_file_changes_nothing(self):
         with harness.Kpid(self.config("reloaded")) as kpid:

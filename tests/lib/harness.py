@@ -581,10 +581,10 @@ class Kpid(_Folder):
         if start:
             self.start()
 
-    def _write(self, config):
+    def _write(self, config, name="kpid.yaml"):
         if isinstance(config, str) and "\n" not in config and os.path.exists(config):
             return config
-        path = os.path.join(self.dir, "kpid.yaml")
+        path = os.path.join(self.dir, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(
                 config
@@ -594,8 +594,9 @@ class Kpid(_Folder):
         return path
 
     def rewrite(self, config):
-        """Another configuration in the same file, for a reload."""
-        self._write(config)
+        """Another configuration in the same file, for a reload; whoever reads it finds the one or the other."""
+        path = self._write(config, "next.yaml")
+        os.replace(path, self.config)
 
     def start(self):
         command = [tool(*self.program), "-c", self.config, *self.args]
