@@ -107,12 +107,15 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
             o.places |= KPID_PLACE_NEWEST;
             progress->newest_ms = last;
         }
-        kpid_occasion_run(ev, &o);
+        /* What its panes are left of would say less than what was told. */
+        if (!again || kpid_window_kept(ev, k, o.start_ms, boundary))
+            kpid_occasion_run(ev, &o);
         if (last > boundary)
             for (int64_t end = first_kept(window, boundary, last); end <= last; end += window->length_ms) {
                 struct occasion kept = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
                                          .boundary_ms = end, .final = true, .places = KPID_PLACE_WINDOW };
-                kpid_occasion_run(ev, &kept);
+                if (!again || kpid_window_kept(ev, k, kept.start_ms, end))
+                    kpid_occasion_run(ev, &kept);
             }
         ev->stats.finals++;
         progress->last_final_ms = last;
@@ -192,7 +195,8 @@ static bool calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
             o.places |= KPID_PLACE_NEWEST;
             progress->newest_ms = end;
         }
-        kpid_occasion_run(ev, &o);
+        if (!o.again || kpid_window_kept(ev, k, start, end))
+            kpid_occasion_run(ev, &o);
         ev->stats.finals++;
         progress->last_final_ms = progress->final_ms = end;
     }

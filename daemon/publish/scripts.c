@@ -176,6 +176,12 @@ static const char release_text[] =
     "if redis.call('HGET', KEYS[3], 'nonce') == ARGV[1] then redis.call('HSET', KEYS[3], 'told', ARGV[3]) end\n"
     "return 1\n";
 
+/* KEYS header; ARGV nonce, seq up to which readers have everything. */
+static const char told_text[] =
+    "if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 0 end\n"
+    "redis.call('HSET', KEYS[1], 'told', ARGV[2])\n"
+    "return 1\n";
+
 /* clang-format on */
 
 const char *kpid_script_text(enum kpid_script_name name)
@@ -190,6 +196,7 @@ const char *kpid_script_text(enum kpid_script_name name)
     case KPID_SCRIPT_VALUES: return values_text;
     case KPID_SCRIPT_PRESENCE: return presence_text;
     case KPID_SCRIPT_RELEASE: return release_text;
+    case KPID_SCRIPT_TOLD: return told_text;
     case KPID_SCRIPT_N: break;
     }
     return "";

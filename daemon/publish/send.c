@@ -296,7 +296,13 @@ static void round_start(struct kpid_publisher *publisher)
 
 void kpid_round_told(struct kpid_publisher *publisher)
 {
+    if (publisher->told == publisher->seq || !publisher->owner)
+        return;
     publisher->told = publisher->seq;
+    kpid_part_add_alert_key(publisher, "h");
+    kpid_part_add_str(publisher, publisher->nonce);
+    kpid_part_add_uint(publisher, publisher->told);
+    kpid_parts_eval(publisher, KPID_SCRIPT_TOLD, 1, NULL, NULL);
 }
 
 void kpid_publisher_later(int fd, short what, void *ctx)

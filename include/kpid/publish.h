@@ -120,7 +120,8 @@ void kpid_round_meta(struct kpid_publisher *publisher, uint32_t kpi, uint32_t wi
 void kpid_round_group_delete(struct kpid_publisher *publisher, uint32_t kpi, uint32_t window, const char *const *group);
 
 typedef void kpid_published(void *ctx, enum kpid_publish_status status);
-/* Readers have all that was published so far: noted with the next kpid_publisher_present. */
+/* Readers have all that was published so far. Sent at once, ahead of any commit that lets go of what telling it again
+ * would need. */
 void kpid_round_told(struct kpid_publisher *publisher);
 void kpid_round_send(struct kpid_publisher *publisher, kpid_published *done, void *ctx);
 bool kpid_round_busy(const struct kpid_publisher *publisher);

@@ -2,6 +2,8 @@
 """Several instances in one consumer group: one publishes over the shards of all. Instances are killed, stopped, join and
 leave; figures equal those of one that nothing happened to, and an outside reader never sees too much."""
 
+# alone: three instances with short session timeouts
+
 import json
 import os
 import random
