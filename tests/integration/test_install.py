@@ -66,7 +66,7 @@ class Metrics(harness.TestCase):
             config = f'''
 clock: events
 tick: 100ms
-kafka: {{ brokers: "{kafka.brokers}" }}
+kafka: {{ brokers: "{kafka.brokers}", group: {kafka.unique("metrics")} }}
 redis: {{ url: "redis://{redis.address}" }}
 http: {{ listen: "127.0.0.1:{port}" }}
 sources: {{ shop: {{ topics: [{topic}] }} }}
