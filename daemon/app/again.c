@@ -22,12 +22,12 @@ static void rolling(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t f
 
     kpid_span_of(ev, k, &begin, &end_of);
     for (uint32_t n = 1; n < window->history && first - window->length_ms > begin &&
-                         kpid_window_kept(ev, k, first - 2 * window->length_ms, first - window->length_ms); n++)
+                         kpid_window_kept(ev, k, w, first - 2 * window->length_ms, first - window->length_ms); n++)
         first -= window->length_ms;
     for (int64_t end = first; end <= last; end += window->length_ms)
-        if (end > begin && kpid_window_kept(ev, k, end - window->length_ms, end))
+        if (end > begin && kpid_window_kept(ev, k, w, end - window->length_ms, end))
             tell_window(ev, k, w, end - window->length_ms, end, KPID_PLACE_WINDOW | KPID_PLACE_HISTORY);
-    if (kpid_window_kept(ev, k, newest - window->length_ms, newest))
+    if (kpid_window_kept(ev, k, w, newest - window->length_ms, newest))
         tell_window(ev, k, w, newest - window->length_ms, newest, KPID_PLACE_FINAL | KPID_PLACE_NEWEST);
 }
 
@@ -39,7 +39,7 @@ static void calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
     kpid_span_of(ev, k, &begin, &end_of);
     for (uint32_t n = 0; n < window->history && first > begin; n++) {
         int64_t before = kpid_zone_period_start(window->zone, window->period, first - 1);
-        if (!kpid_window_kept(ev, k, before, first))
+        if (!kpid_window_kept(ev, k, w, before, first))
             break;
         first = before;
     }

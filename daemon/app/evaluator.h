@@ -117,6 +117,8 @@ int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi);
 /* A boundary that is about to be looked at: as far as copies allow, which their owners are to be told. */
 int64_t kpid_kpi_reach(struct kpid_evaluator *ev, uint32_t kpi, int64_t boundary_ms);
 /* How far behind `of` the ref's own boundary lies while the window stays the same. */
+/* What a ref of the KPI reads of a window, or of one before it. */
+struct kpid_stretch kpid_stretch_of(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of);
 int64_t kpid_ref_back(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of);
 /* sketch.c: what is published beside a window's snapshots for Redis' own commands. Each snapshot is taken between _begin
  * and _end; those of groups go out at the end. */
@@ -133,8 +135,8 @@ void kpid_judge_release(struct kpid_evaluator *ev);
 void kpid_gone_find(struct kpid_evaluator *ev, const struct occasion *occasion);
 /* revise.c */
 void kpid_revise(struct kpid_evaluator *ev);
-/* Whether all panes are kept that this window of the KPI is put together from. */
-bool kpid_window_kept(const struct kpid_evaluator *ev, uint32_t kpi, int64_t start_ms, int64_t end_ms);
+/* Whether all panes are kept that this window of the KPI is put together from, those of earlier ones included. */
+bool kpid_window_kept(const struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, int64_t start_ms, int64_t end_ms);
 void kpid_revisions_again(struct kpid_evaluator *ev);
 uint32_t kpid_revision_of(const struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, int64_t start_ms);
 void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, const void *bytes, size_t n);

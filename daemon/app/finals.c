@@ -108,13 +108,13 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
             progress->newest_ms = last;
         }
         /* What its panes are left of would say less than what was told. */
-        if (!again || kpid_window_kept(ev, k, o.start_ms, boundary))
+        if (!again || kpid_window_kept(ev, k, w, o.start_ms, boundary))
             kpid_occasion_run(ev, &o);
         if (last > boundary)
             for (int64_t end = first_kept(window, boundary, last); end <= last; end += window->length_ms) {
                 struct occasion kept = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
                                          .boundary_ms = end, .final = true, .places = KPID_PLACE_WINDOW };
-                if (!again || kpid_window_kept(ev, k, kept.start_ms, end))
+                if (!again || kpid_window_kept(ev, k, w, kept.start_ms, end))
                     kpid_occasion_run(ev, &kept);
             }
         ev->stats.finals++;
@@ -195,7 +195,7 @@ static bool calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
             o.places |= KPID_PLACE_NEWEST;
             progress->newest_ms = end;
         }
-        if (!o.again || kpid_window_kept(ev, k, start, end))
+        if (!o.again || kpid_window_kept(ev, k, w, start, end))
             kpid_occasion_run(ev, &o);
         ev->stats.finals++;
         progress->last_final_ms = progress->final_ms = end;
@@ -276,6 +276,17 @@ static int64_t input_end(const struct kpid_model *model, const struct kpid_kpi *
     }
 }
 
+/* Whether the window itself is all there; of an earlier one that a KPI looks back at, its figures say if it is not. */
+static bool panes_kept(const struct kpid_evaluator *ev, uint32_t k, int64_t start_ms, int64_t end_ms)
+{
+    for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++) {
+        const struct ref_plan *ref = &ev->kpis[k].refs[i];
+        if (!kpid_shards_keep(ev->sources[ref->source].shards, ev->sources[ref->source].n_shards, ref->place, start_ms, end_ms))
+            return false;
+    }
+    return true;
+}
+
 /* From where boundaries become final of which nobody knows whether they did. Usually the first event; where panes were
  * released (a KPI that is new, or progress that Redis lost), the earliest from which on all is there. */
 static int64_t first_final(const struct kpid_evaluator *ev, uint32_t k, const struct kpid_window *window,
@@ -289,17 +300,17 @@ static int64_t first_final(const struct kpid_evaluator *ev, uint32_t k, const st
         int64_t start = kpid_zone_period_start(window->zone, window->period, first_ms);
         while (start < until_ms) {
             int64_t end = kpid_zone_period_next(window->zone, window->period, start);
-            if (kpid_window_kept(ev, k, start, end))
+            if (panes_kept(ev, k, start, end))
                 break;
             start = end;
         }
         return start > first_ms ? start : first_ms;
     }
     boundary = kpid_after_multiple(first_ms, step);
-    if (boundary > until_ms || kpid_window_kept(ev, k, boundary - length, boundary))
+    if (boundary > until_ms || panes_kept(ev, k, boundary - length, boundary))
         return first_ms;
     for (boundary = at_or_before_multiple(until_ms, step); boundary > first_ms; boundary -= step)
-        if (!kpid_window_kept(ev, k, boundary - length, boundary))
+        if (!panes_kept(ev, k, boundary - length, boundary))
             return boundary;
     return first_ms;
 }

@@ -5,14 +5,14 @@
 
 static const uint64_t zero_cell[64]; /* what a group that a measure does not know reads as */
 
-static struct kpid_stretch stretch_of(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of)
+struct kpid_stretch kpid_stretch_of(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of)
 {
     return kpid_window_earlier(&kpi->windows[window], kpi->refs[ref].shift, of);
 }
 
 int64_t kpid_ref_back(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of)
 {
-    struct kpid_stretch earlier = stretch_of(kpi, window, ref, of);
+    struct kpid_stretch earlier = kpid_stretch_of(kpi, window, ref, of);
 
     return kpi->windows[window].kind == KPID_WINDOW_CALENDAR ? of.start_ms - earlier.start_ms
                                                              : of.boundary_ms - earlier.boundary_ms;
@@ -25,7 +25,7 @@ static void place_stretches(struct kpid_evaluator *ev, const struct occasion *o)
     struct kpid_stretch own = { o->start_ms, o->end_ms, o->boundary_ms };
 
     for (size_t i = 0; i < kpi->n_refs + kpi->n_parts; i++)
-        ev->kpis[o->kpi].refs[i].stretch = stretch_of(kpi, o->window, i, own);
+        ev->kpis[o->kpi].refs[i].stretch = kpid_stretch_of(kpi, o->window, i, own);
 }
 
 static uint32_t gather_all(struct kpid_evaluator *ev, const struct occasion *o, bool groups)

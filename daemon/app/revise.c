@@ -253,13 +253,15 @@ static void touched(void *ctx, size_t place, uint16_t rung, int64_t start_ms, in
     }
 }
 
-bool kpid_window_kept(const struct kpid_evaluator *ev, uint32_t k, int64_t start_ms, int64_t end_ms)
+bool kpid_window_kept(const struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t start_ms, int64_t end_ms)
 {
+    const struct kpid_kpi *kpi = &ev->model->kpis[k];
     const struct kpi_plan *plan = &ev->kpis[k];
 
-    for (size_t i = 0; i < ev->model->kpis[k].n_refs; i++) {
+    for (size_t i = 0; i < kpi->n_refs; i++) {
         const struct kpid_evaluator_source *source = &ev->sources[plan->refs[i].source];
-        if (!kpid_shards_keep(source->shards, source->n_shards, plan->refs[i].place, start_ms, end_ms))
+        struct kpid_stretch read = kpid_stretch_of(kpi, w, i, (struct kpid_stretch){ start_ms, end_ms, end_ms });
+        if (!kpid_shards_keep(source->shards, source->n_shards, plan->refs[i].place, read.start_ms, read.boundary_ms))
             return false;
     }
     return true;
@@ -271,7 +273,7 @@ static bool is_kept(const struct kpid_evaluator *ev, const struct revision *r)
 {
     if (!is_open(ev, r))
         return false;
-    return kpid_window_kept(ev, r->kpi, r->start_ms, r->end_ms);
+    return kpid_window_kept(ev, r->kpi, r->window, r->start_ms, r->end_ms);
 }
 
 /* What is counted again passes through windows that are final: until it has come to its end they stay as they are. */

@@ -31,7 +31,7 @@ kafka:
   group: alerts
   properties: {{ session.timeout.ms: 2000, heartbeat.interval.ms: 300, fetch.wait.max.ms: 50 }}
 live_timeout: 2s
-redis: {{ url: "redis://{redis}" }}
+redis: {{ url: "{redis}" }}
 publish: {{ alerts: {{ topic: notices, format: json }} }}
 http: {{ listen: off }}
 sources:

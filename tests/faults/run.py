@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A schedule of faults, random from a seed, over instances, Redis and Kafka, and a recount of what they made of it.
 
-    tests/faults/run.py [--seed N] [--instances N] [--partitions N] [--rate N] [--kills N] [--rebalances N]
-                        [--restarts N] [--losses N] [--brokers N] [--zombies N] [--late N] [--points]
+    tests/faults/run.py [--seed N] [--topology standalone|sentinel|cluster] [--instances N] [--partitions N] [--rate N] [--kills N] [--rebalances N]
+                        [--restarts N] [--losses N] [--brokers N] [--zombies N] [--late N]
 
 A shop sends events all the while, one in a hundred twice. Faults come in random order:
   kill       kill -9 of an instance, at a random place of the protocol or anywhere
@@ -12,6 +12,9 @@ A shop sends events all the while, one in a hundred twice. Faults come in random
   broker     Kafka restarts
   zombie     an instance stands still between building a commit and sending it, until others own its shards
   late       a commit that is under way arrives after others own the shard
+
+Under Sentinel and in a cluster a loss is a failover to a replica that lags, restarts and late commits do not occur, and
+in a cluster the slot of one shard after the other goes back and forth.
 
 Throughout, a reader compares what is published with the recount: a final figure equals it, and none ever exceeds it.
 At the end every figure equals it. Prints the faults as they come, and a line of totals. Exit 0: difference 0.
@@ -41,7 +44,7 @@ kafka:
   group: faults
   properties: {{ session.timeout.ms: 2000, heartbeat.interval.ms: 300, reconnect.backoff.max.ms: 500, fetch.wait.max.ms: 50 }}
 live_timeout: 2s
-redis: {{ url: "redis://{redis}" }}
+redis: {{ url: "{redis}" }}
 publish: {{ dead_letters: letters }}
 http: {{ listen: off }}
 """
@@ -53,12 +56,15 @@ KINDS = ("kills", "rebalances", "restarts", "losses", "brokers", "zombies", "lat
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--topology", choices=tuple(world.TOPOLOGIES), default="standalone")
     parser.add_argument("--instances", type=int, default=3)
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--rate", type=int, default=500)
     for name, number in zip(KINDS, (20, 6, 3, 3, 2, 3, 3)):
         parser.add_argument(f"--{name}", type=int, default=number)
     options = parser.parse_args(arguments)
+    if not world.TOPOLOGIES[options.topology].has_wires:
+        options.restarts = options.late = 0
     if options.seed is None:
         options.seed = random.randrange(1 << 32)
     return options
@@ -196,6 +202,7 @@ class Run:
         self.counts["went_back"] += len(back) > 0
         self.counts["back_over_owners"] += len(over) > 0
         self.say(f"  {len(back)} headers went back, {len(over)} of them across a change of owner")
+        self.redis.recover()
 
     def brokers(self):
         self.kafka.stop()
@@ -316,7 +323,7 @@ class Run:
     def check_ledger(self):
         """The ledger of all shards together against the producer's."""
         lines = harness.kpictl("-c", self.instances[0].config, "--json", "ledger", "--redis",
-                               f"redis://{self.redis.address}").stdout.splitlines()
+                               self.redis.url).stdout.splitlines()
         found = json.loads(lines[0])
         events, shop = self.shop.events.values(), self.shop
         future = sum(why == "future" for why in self.spoiled().values())
@@ -344,8 +351,8 @@ class Run:
 
 def run(options, say=print):
     broker = {"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
-    say(f"seed {options.seed}")
-    with harness.Kafka(private=True, properties=broker) as kafka, world.Redis() as redis:
+    say(f"{options.topology}, seed {options.seed}")
+    with harness.Kafka(private=True, properties=broker) as kafka, world.TOPOLOGIES[options.topology]() as redis:
         one = Run(options, kafka, redis, say)
         try:
             one.go()

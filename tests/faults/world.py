@@ -7,11 +7,26 @@ import socket
 import threading
 
 import harness
+import harness_redis
 
 
-class Redis(harness.Redis):
-    """Keeps what it has over a clean restart. `mark` puts a copy of the present state aside; `lose` kills the server and
-    brings that copy back, as a failover to a replica that lagged would."""
+class Headers:
+    """What tells of owners, whatever Redis is made of."""
+
+    def headers(self):
+        """Key of a shard's header -> (nonce, seq)."""
+        found = {}
+        for key in list(self.client.scan_iter("kpi:s:*:h", count=1000)):
+            nonce, seq = self.client.hmget(key, "nonce", "seq")
+            found[key] = (nonce, int(seq or 0))
+        return found
+
+
+class Redis(Headers, harness.Redis):
+    """One server. Keeps what it has over a clean restart. `mark` puts a copy of the present state aside; `lose` kills the
+    server and brings that copy back, as a failover to a replica that lagged would."""
+
+    has_wires = True
 
     def __init__(self):
         super().__init__("--dbfilename", "dump.rdb", "--stop-writes-on-bgsave-error", "no")
@@ -30,13 +45,74 @@ class Redis(harness.Redis):
         os.replace(os.path.join(self.dir, "marked.rdb"), os.path.join(self.dir, "dump.rdb"))
         self.start()
 
-    def headers(self):
-        """Key of a shard's header -> (nonce, seq)."""
-        found = {}
-        for key in self.client.scan_iter("kpi:s:*:h", count=1000):
-            nonce, seq = self.client.hmget(key, "nonce", "seq")
-            found[key] = (nonce, int(seq or 0))
-        return found
+    def recover(self):
+        pass
+
+    @property
+    def url(self):
+        return f"redis://{self.address}"
+
+
+class Sentinel(Headers, harness_redis.Sentinel):
+    """A master that is lost to a replica which heard of nothing since `mark`."""
+
+    has_wires = False
+
+    def mark(self):
+        self.hold()
+
+    def lose(self):
+        self.fail_over()
+
+    def recover(self):
+        self.bring_back()
+
+
+class Cluster(Headers, harness_redis.Cluster):
+    """Three masters, one of which is lost to its replica; meanwhile the slot of a shard goes back and forth."""
+
+    has_wires = False
+
+    def __init__(self):
+        super().__init__(replicas=True)
+        self.held = None
+        self.moves = 0
+        self.still = threading.Lock() # no slot moves while masters change
+        self.ended = threading.Event()
+        self.mover = threading.Thread(target=self._move_on, daemon=True)
+        self.mover.start()
+
+    def _move_on(self):
+        while not self.ended.wait(1):
+            with self.still:
+                keys = sorted(self.headers())
+                if not keys:
+                    continue
+                slot = self.slot(keys[self.moves // 2 % len(keys)])
+                masters = [node for node in self.alive() if node.client.role()[0] == "master"]
+                source = self.owner(slot)
+                self.move(slot, next(node for node in masters if node is not source))
+                self.moves += 1
+
+    def mark(self):
+        self.still.acquire()
+        master = self.owner(self.slot(sorted(self.headers())[0]))
+        self.held = master, self.hold(master)
+
+    def lose(self):
+        self.fail_over(*self.held)
+
+    def recover(self):
+        self.bring_back(self.held[0])
+        self.still.release()
+
+    def close(self):
+        self.ended.set()
+        self.mover.join(10)
+        super().close()
+
+
+TOPOLOGIES = {"standalone": Redis, "sentinel": Sentinel, "cluster": Cluster}
 
 
 class Wire:
@@ -113,14 +189,14 @@ class Wire:
 
 
 class Instance(harness.Kpid):
-    """An instance with places to die at, and a wire of its own to Redis."""
+    """An instance with places to die at, and a wire of its own to a single Redis."""
 
     program = ("tests", "faults", "kpid-faults")
 
     def __init__(self, name, config, redis):
         self.name = name
-        self.wire = Wire(redis.port)
-        super().__init__(config(name, self.wire.address), start=False)
+        self.wire = Wire(redis.port) if redis.has_wires else None
+        super().__init__(config(name, f"redis://{self.wire.address}" if self.wire else redis.url), start=False)
         self.fault_file = os.path.join(self.dir, "fault")
         self.env = os.environ | {"KPID_FAULT_FILE": self.fault_file}
 
@@ -154,4 +230,5 @@ class Instance(harness.Kpid):
         if self.process and self.process.poll() is None:
             self.cont()
         super().close()
-        self.wire.close()
+        if self.wire:
+            self.wire.close()

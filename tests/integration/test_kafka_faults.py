@@ -127,10 +127,10 @@ class KafkaFaults(harness.TestCase):
         kpid = self.begin(2, properties=harness.AUTHORIZER)
         self.orders.send(400)
         self.wait_equal()
-        finals = self.minutes()
         self.kafka.deny("topic", self.topic)
+        kpid.wait_log(rf"<4>kafka: .*{self.topic}.*[Aa]uthoriz", 30) # until then a fetch under way may still bring some
+        finals = self.minutes()
         self.orders.send(400)
-        kpid.wait_log(rf"<4>kafka: .*{self.topic}.*[Aa]uthoriz", 30)
         self.assertEqual(self.minutes(), finals)
         self.kafka.allow("topic", self.topic)
         self.wait_equal()

@@ -75,7 +75,7 @@ static rd_kafka_t *producer_new(const char *brokers, const char *partitioner, co
         {"linger.ms", "5"},
         {"batch.num.messages", "10000"},
         {"queue.buffering.max.messages", "500000"},
-        {"message.timeout.ms", "120000"},
+        {"message.timeout.ms", "60000"},
         {"topic.metadata.propagation.max.ms", "1000"},
         {"queue.buffering.max.kbytes", "524288"},
         {"log_level", "3"},
