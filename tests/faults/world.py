@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 
 import harness
 import harness_redis
@@ -68,6 +69,31 @@ class Sentinel(Headers, harness_redis.Sentinel):
         self.bring_back()
 
 
+class _Client:
+    """Commands to a cluster. The library's client loses its way when slots move: then another one asks once more."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def __getattr__(self, name):
+        def call(*args, **kwargs):
+            for last in (*[False] * 50, True):
+                client = None
+                try:
+                    client = harness.redis_client.RedisCluster(host="127.0.0.1", port=self.port(), decode_responses=True)
+                    answer = getattr(client, name)(*args, **kwargs)
+                    return list(answer) if name == "scan_iter" else answer
+                except (harness.redis_client.RedisError, OSError):
+                    if last:
+                        raise
+                    time.sleep(0.1)
+                finally:
+                    if client:
+                        client.close()
+
+        return call
+
+
 class Cluster(Headers, harness_redis.Cluster):
     """Three masters, one of which is lost to its replica; meanwhile the slot of a shard goes back and forth."""
 
@@ -81,6 +107,21 @@ class Cluster(Headers, harness_redis.Cluster):
         self.ended = threading.Event()
         self.mover = threading.Thread(target=self._move_on, daemon=True)
         self.mover.start()
+
+    @property
+    def client(self):
+        return _Client(lambda: self.alive()[0].port)
+
+    @client.setter
+    def client(self, client):
+        if client:
+            client.close()
+
+    def close(self):
+        self.ended.set()
+        self.mover.join(10)
+        for node in self.nodes:
+            node.close()
 
     def _move_on(self):
         while not self.ended.wait(1):
@@ -105,11 +146,6 @@ class Cluster(Headers, harness_redis.Cluster):
     def recover(self):
         self.bring_back(self.held[0])
         self.still.release()
-
-    def close(self):
-        self.ended.set()
-        self.mover.join(10)
-        super().close()
 
 
 TOPOLOGIES = {"standalone": Redis, "sentinel": Sentinel, "cluster": Cluster}
