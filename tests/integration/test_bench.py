@@ -49,8 +49,11 @@ class Bench(harness.TestCase):
             self.assertTrue(0 < low <= middle <= high, table)
         for words in ("open clock  ", "session, one grouping", "de-duplication mark", "one more cell of a count"):
             allocated, counted, packed = self.rows(table, words, 3)
-            self.assertTrue(0 < counted <= allocated and packed > 0, table)
+            self.assertTrue(counted > 0 and packed > 0, table)
+            if not harness.SANITIZED: # whose malloc does not say what it gives
+                self.assertLessEqual(counted, allocated, table)
 
+    @harness.of_plain_builds # valgrind runs no others
     def test_instructions(self):
         if not shutil.which("valgrind"):
             self.skipTest("no valgrind")

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import harness
@@ -454,7 +453,7 @@ class Instances(harness.TestCase):
         self.settle("many", lines)
         print(f"{self.same_as_whole(lines, but='parcels')} figures equal", flush=True)
 
-    @unittest.skipIf("sanitize" in harness.BUILD, "sanitizers want to be loaded first")
+    @harness.of_plain_builds # sanitizers want to be loaded first
     def test_one_whose_clock_is_off_publishes_nothing(self):
         lines = shop(self.topic, 19, 200, self.partitions)
         with tempfile.TemporaryDirectory() as folder:

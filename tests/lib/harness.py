@@ -52,6 +52,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.realpath(os.environ.get("KPID_BUILD") or os.path.join(ROOT, "build", "release"))
 SLOW = float(os.environ.get("KPID_TEST_SLOW") or 1)
 
+SANITIZED = "sanitize" in BUILD
+
 _numbers = itertools.count(1)
 _loader = importlib.machinery.SourceFileLoader("kpid_test_kafka", os.path.join(HERE, "kafka"))
 _broker = importlib.util.module_from_spec(importlib.util.spec_from_loader("kpid_test_kafka", _loader))
@@ -63,6 +65,11 @@ class TestCase(unittest.TestCase):
     """unittest's, with whole differences."""
 
     maxDiff = None
+
+
+def of_plain_builds(test):
+    """For a test that says nothing of a build with sanitizers: there it does not exist."""
+    return None if SANITIZED else test
 
 
 def wait_for(predicate, deadline_s, what):
