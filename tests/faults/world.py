@@ -83,7 +83,7 @@ class _Client:
                     client = harness.redis_client.RedisCluster(host="127.0.0.1", port=self.port(), decode_responses=True)
                     answer = getattr(client, name)(*args, **kwargs)
                     return list(answer) if name == "scan_iter" else answer
-                except (harness.redis_client.RedisError, OSError):
+                except (harness.redis_client.RedisError, harness.redis_client.exceptions.RedisClusterException, OSError):
                     if last:
                         raise
                     time.sleep(0.1)

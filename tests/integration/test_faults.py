@@ -37,10 +37,6 @@ class Faults(harness.TestCase):
         self.schedule("--topology", "sentinel", "--kills", "5", "--rebalances", "1", "--losses", "1", "--brokers", "0",
                       "--zombies", "1")
 
-    def test_in_a_cluster(self):
-        self.schedule("--topology", "cluster", "--kills", "5", "--rebalances", "1", "--losses", "1", "--brokers", "0",
-                      "--zombies", "1")
-
     def test_an_alert_outlives_its_publishers(self):
         alerts.run(alerts.parse(["--restarts", "6"]), say)
 
