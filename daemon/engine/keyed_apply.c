@@ -134,7 +134,7 @@ static void open_before(struct kpid_keys *keys, struct keyed_block *block, int64
     keyed_work_out(keys, &keys->before, horizon_ms);
 }
 
-/* Puts an event into copies of a key's items; *ret_block: where the key is then. */
+/* Puts an event into copies of a key's items. *block: the key, NULL if it is new; then where it is. */
 static enum kpid_put put_event(struct kpid_shard *shard, uint32_t measure, const struct kpid_keyed_key *key,
                                const struct kpid_keyed_event *event, struct keyed_block **block)
 {
