@@ -77,6 +77,7 @@ struct kpid_evaluator *kpid_evaluator_new(const struct kpid_model *model, const 
     ev->kpis = kpid_zalloc(model->n_kpis + 1, sizeof(*ev->kpis));
     ev->released_ms = kpid_zalloc(model->n_sources + 1, sizeof(*ev->released_ms));
     ev->wants_ms = kpid_zalloc(model->n_sources + 1, sizeof(*ev->wants_ms));
+    ev->corrects = kpid_zalloc(model->n_sources + 1, sizeof(*ev->corrects));
     for (size_t s = 0; s < model->n_sources; s++)
         ev->released_ms[s] = ev->wants_ms[s] = KPID_NEVER;
     for (uint32_t k = 0; k < model->n_kpis; k++) {
@@ -118,6 +119,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
     free(ev->touched);
     free(ev->released_ms);
     free(ev->wants_ms);
+    free(ev->corrects);
     kpid_buf_release(&ev->key);
     kpid_buf_release(&ev->bytes);
     free(ev);
@@ -352,6 +354,11 @@ void kpid_evaluator_follow(struct kpid_evaluator *ev, const struct kpid_evaluato
 int64_t kpid_evaluator_wants(const struct kpid_evaluator *ev, uint32_t source)
 {
     return ev->wants_ms[source];
+}
+
+bool kpid_evaluator_corrects(const struct kpid_evaluator *ev, uint32_t source)
+{
+    return ev->corrects[source];
 }
 
 uint64_t kpid_evaluator_pending(const struct kpid_evaluator *ev, uint32_t source, int64_t watermark_ms)

@@ -86,6 +86,7 @@ struct kpid_evaluator {
     size_t n_touched, cap_touched;
     int64_t *released_ms;         /* of each source, in the last round; KPID_NEVER: there was none */
     int64_t *wants_ms;            /* of each source, in the last round: kpid_evaluator_wants */
+    bool *corrects;               /* of each source, in the last round: kpid_evaluator_corrects */
     struct kpid_buf key, bytes;
     uint64_t round;
     bool corrected;               /* corrections were told since the last advance */

@@ -204,7 +204,7 @@ int64_t kpid_foreign_slowest(const struct daemon *d, uint32_t s)
 void kpid_foreign_evaluated(struct daemon *d)
 {
     for (uint32_t s = 0; s < d->model->n_sources; s++)
-        for (int32_t p = 0; p < d->sources[s].n_partitions; p++)
+        for (int32_t p = 0; kpid_evaluator_corrects(d->evaluator, s) && p < d->sources[s].n_partitions; p++)
             if (d->sources[s].foreign[p])
                 d->sources[s].foreign[p]->evaluated_seq = d->sources[s].foreign[p]->seq;
 }

@@ -306,7 +306,8 @@ void kpid_revise(struct kpid_evaluator *ev)
 {
     ev->n_touched = 0;
     for (uint32_t s = 0; s < ev->model->n_sources; s++) {
-        if (is_rebuilding(&ev->sources[s]) || !is_whole(ev, s))
+        ev->corrects[s] = !is_rebuilding(&ev->sources[s]) && is_whole(ev, s);
+        if (!ev->corrects[s])
             continue;
         struct finder finder = { ev, s };
         for (size_t i = 0; i < ev->sources[s].n_shards; i++)

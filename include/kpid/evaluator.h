@@ -76,6 +76,9 @@ void kpid_evaluator_watch(struct kpid_evaluator *evaluator, const struct kpid_ev
 /* Up to where this source's owners must have brought time forward (kpid_shard_elapse) for copies to be evaluated at the
  * boundaries that the last round came to; KPID_NEVER: nothing of it hangs on time alone. */
 int64_t kpid_evaluator_wants(const struct kpid_evaluator *evaluator, uint32_t source);
+/* Whether the last round looked at what this source's shards noted as corrections. While shards are missing or count again
+ * it does not, and their owners must keep the notes. */
+bool kpid_evaluator_corrects(const struct kpid_evaluator *evaluator, uint32_t source);
 
 /* Redis lost what this evaluator had told, and nobody else told anything meanwhile: tells all of it again that can
  * still be told, states, finals, kept windows, before the next round. `stored`: an evaluator that loaded what Redis
