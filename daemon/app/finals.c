@@ -89,15 +89,20 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
         int64_t change = next_change(ev, k, w, own, window->slide_ms, window->length_ms);
         if (change != KPID_FOREVER && change - window->slide_ms < last)
             last = change - window->slide_ms;
-        if (last < boundary)
-            last = boundary;
         bool again = boundary <= progress->judged_ms;
         if (again && last > progress->judged_ms)
             last = at_or_before_multiple(progress->judged_ms, window->slide_ms);
+        /* What its panes are left of would say less than what was told. */
+        bool kept = !again || kpid_window_kept(ev, k, w, boundary - window->length_ms, boundary);
+        if (last < boundary || !kept)
+            last = boundary;
         struct occasion o = { .kpi = k, .window = w, .start_ms = boundary - window->length_ms, .end_ms = boundary,
                               .boundary_ms = boundary, .final = true, .judge = true, .again = again, .last_ms = last,
                               .step_ms = window->slide_ms, .length_ms = window->length_ms, .until_ms = until_ms,
-                              .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY | (again ? KPID_PLACE_AGAIN : 0) };
+                              .places = KPID_PLACE_HISTORY | (again ? KPID_PLACE_AGAIN : 0) };
+        /* The latest final that readers find never goes back. */
+        if (!again || last + window->slide_ms > progress->judged_ms)
+            o.places |= KPID_PLACE_FINAL;
         bool whole = boundary % window->length_ms == 0;
         /* In a run the multiples of the length have windows of their own to keep. */
         ev->stats.skipped_runs += last > boundary;
@@ -107,15 +112,14 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
             o.places |= KPID_PLACE_NEWEST;
             progress->newest_ms = last;
         }
-        /* What its panes are left of would say less than what was told. */
-        if (!again || kpid_window_kept(ev, k, w, o.start_ms, boundary))
+        if (kept)
             kpid_occasion_run(ev, &o);
         if (last > boundary)
             for (int64_t end = first_kept(window, boundary, last); end <= last; end += window->length_ms) {
-                struct occasion kept = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
-                                         .boundary_ms = end, .final = true, .places = KPID_PLACE_WINDOW };
-                if (!again || kpid_window_kept(ev, k, w, kept.start_ms, end))
-                    kpid_occasion_run(ev, &kept);
+                struct occasion one = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
+                                       .boundary_ms = end, .final = true, .places = KPID_PLACE_WINDOW };
+                if (!again || kpid_window_kept(ev, k, w, one.start_ms, end))
+                    kpid_occasion_run(ev, &one);
             }
         ev->stats.finals++;
         progress->last_final_ms = last;
@@ -188,9 +192,11 @@ static bool calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
         struct occasion o = { .kpi = k, .window = w, .start_ms = start, .end_ms = end, .boundary_ms = end,
                               .final = true, .judge = true, .again = end <= progress->judged_ms, .last_ms = end,
                               .step_ms = 1,
-                              .places = KPID_PLACE_FINAL | KPID_PLACE_HISTORY | KPID_PLACE_WINDOW };
+                              .places = KPID_PLACE_HISTORY | KPID_PLACE_WINDOW };
         if (o.again)
             o.places |= KPID_PLACE_AGAIN;
+        if (!o.again || kpid_zone_period_next(window->zone, window->period, end) > progress->judged_ms)
+            o.places |= KPID_PLACE_FINAL;
         if (end >= progress->newest_ms) {
             o.places |= KPID_PLACE_NEWEST;
             progress->newest_ms = end;

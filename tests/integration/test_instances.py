@@ -200,7 +200,7 @@ class Instances(harness.TestCase):
         for name, kpid in self.kpids.items():
             print(f"log of {name}:\n{kpid.log_text()[-3000:]}", flush=True)
         client = self.redis.client
-        told = {key: client.hgetall(f"many:{{alert}}:{key}") for key in ("instances", "notes", "h")}
+        told = {key: client.hgetall(f"many:{{alert}}:{key}") for key in ("instances", "notes", "h", "final")}
         live = {key: client.get(key) for key in client.scan_iter("many:s:*:l", count=1000)}
         ends = {tag: self.final_end("many", tag) for tag in TAGS}
         self.fail(f"{what}: {told} {live} {ends}")

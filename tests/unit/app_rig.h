@@ -21,6 +21,7 @@ struct rig {
     unsigned newest, finals, windows, again, wrong;
     enum kpid_quality newest_quality, final_quality;
     int64_t first_window_ms, last_window_ms;
+    int64_t latest_final_ms; /* end of what readers find as the latest final, 0: it was not written */
 };
 
 /* Every minute has as many events as minute_of says; a window that says otherwise is wrong. */
@@ -39,6 +40,8 @@ static inline void rig_snapshot(void *ctx, const struct kpid_snapshot *snapshot,
         rig->newest++;
         rig->newest_quality = snapshot->quality;
     }
+    if (places & KPID_PLACE_FINAL)
+        rig->latest_final_ms = snapshot->end_ms;
     rig->again += (places & KPID_PLACE_AGAIN) != 0;
     if (!(places & KPID_PLACE_WINDOW))
         return;
@@ -85,6 +88,7 @@ static inline void rig_take(struct rig *rig, int64_t ts_ms)
 static inline void rig_view(struct rig *rig, int64_t watermark_ms, bool stale)
 {
     rig->newest = rig->finals = rig->windows = rig->again = rig->wrong = 0;
+    rig->latest_final_ms = 0;
     rig->source = (struct kpid_evaluator_source){.shards = &rig->shard, .n_shards = 1, .n_partitions = 1,
                                                  .publish_ms = watermark_ms, .released_ms = watermark_ms,
                                                  .stale = stale};

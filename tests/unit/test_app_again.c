@@ -7,15 +7,20 @@
 #define MINUTES 60
 
 /* An hour of events, round by round, until the last minute is final. */
-static void hour_run(struct rig *rig)
+static void minutes_run(struct rig *rig, int64_t first, int64_t last)
 {
-    rig_open(rig, SOURCES, KPIS);
-    for (int64_t at = START; at <= START + MINUTES * MINUTE; at += MINUTE) {
+    for (int64_t at = START + first * MINUTE; at <= START + last * MINUTE; at += MINUTE) {
         for (int64_t i = 0; i < minute_of(at); i++)
             rig_take(rig, at + i);
         rig_round(rig, at, false);
         cr_assert_eq(rig->wrong, 0);
     }
+}
+
+static void hour_run(struct rig *rig)
+{
+    rig_open(rig, SOURCES, KPIS);
+    minutes_run(rig, 0, MINUTES);
 }
 
 Test(again, what_is_kept_is_told_again_and_nothing_else)
@@ -63,5 +68,47 @@ Test(again, without_released_panes_it_begins_with_the_first_event)
     cr_assert_eq(rig.windows, 1);
     cr_assert_eq(rig.first_window_ms, START);
     cr_assert_eq(rig.wrong, 0);
+    rig_close(&rig);
+}
+
+/* Who takes over does not know whether readers have the minutes up to MINUTES: they were judged, at least. */
+static void take_over(struct rig *rig, int64_t told_ms)
+{
+    kpid_evaluator_free(rig->evaluator);
+    rig->evaluator = kpid_evaluator_new(rig->model, rig_sink(), rig);
+    kpid_evaluator_load_final(rig->evaluator, "n:1m", 4, START + MINUTES * MINUTE, told_ms);
+}
+
+Test(again, the_latest_final_never_goes_back)
+{
+    struct rig rig;
+    rig_open(&rig, SOURCES, KPIS);
+    minutes_run(&rig, 0, MINUTES - 1);
+    rig_take(&rig, START + MINUTES * MINUTE);
+    take_over(&rig, START + (MINUTES - 1) * MINUTE);
+    rig_round(&rig, START + (MINUTES - 1) * MINUTE + 30000, false);
+    cr_assert(kpid_evaluator_telling(rig.evaluator));
+    cr_assert_gt(rig.again, 0);
+    cr_assert_eq(rig.latest_final_ms, 0, "what readers have may be newer");
+    rig_round(&rig, START + MINUTES * MINUTE, false);
+    cr_assert_not(kpid_evaluator_telling(rig.evaluator));
+    cr_assert_eq(rig.latest_final_ms, START + MINUTES * MINUTE);
+    cr_assert_eq(rig.windows, 1);
+    cr_assert_eq(rig.wrong, 0);
+    rig_close(&rig);
+}
+
+/* Nothing happened in a minute and a half, the panes of its beginning are gone, and its end is to be told. */
+Test(again, of_a_run_without_change_what_is_kept_is_told)
+{
+    struct rig rig;
+    rig_open(&rig, SOURCES, "kpis: { n: { formula: n, windows: [{ rolling: 1m, slide: 10s, history: 100 }] } }\n");
+    minutes_run(&rig, 0, 40);
+    rig_take(&rig, START + 60 * MINUTE);
+    rig_round(&rig, START + 58 * MINUTE, false);
+    cr_assert_eq(rig.latest_final_ms, START + 58 * MINUTE);
+    take_over(&rig, START + 51 * MINUTE);
+    rig_round(&rig, START + 60 * MINUTE, false);
+    cr_assert_eq(rig.latest_final_ms, START + 60 * MINUTE);
     rig_close(&rig);
 }
