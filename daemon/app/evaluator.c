@@ -78,6 +78,7 @@ struct kpid_evaluator *kpid_evaluator_new(const struct kpid_model *model, const 
     ev->released_ms = kpid_zalloc(model->n_sources + 1, sizeof(*ev->released_ms));
     ev->wants_ms = kpid_zalloc(model->n_sources + 1, sizeof(*ev->wants_ms));
     ev->corrects = kpid_zalloc(model->n_sources + 1, sizeof(*ev->corrects));
+    ev->corrected = kpid_zalloc(model->n_sources + 1, sizeof(*ev->corrected));
     for (size_t s = 0; s < model->n_sources; s++)
         ev->released_ms[s] = ev->wants_ms[s] = KPID_NEVER;
     for (uint32_t k = 0; k < model->n_kpis; k++) {
@@ -120,6 +121,7 @@ void kpid_evaluator_free(struct kpid_evaluator *ev)
     free(ev->released_ms);
     free(ev->wants_ms);
     free(ev->corrects);
+    free(ev->corrected);
     kpid_buf_release(&ev->key);
     kpid_buf_release(&ev->bytes);
     free(ev);
@@ -332,10 +334,12 @@ static void advance(struct kpid_evaluator *ev, const struct kpid_evaluator_sourc
             }
         }
         for (size_t i = 0; i < sources[s].n_shards; i++) {
-            if (told)
+            if (told && ev->corrects[s])
                 kpid_shard_touched_clear(sources[s].shards[i]);
             kpid_shard_advance(sources[s].shards[i], progress, released);
         }
+        if (told && ev->corrects[s])
+            ev->corrected[s] = false;
         free(progress);
     }
 }
@@ -343,7 +347,6 @@ static void advance(struct kpid_evaluator *ev, const struct kpid_evaluator_sourc
 void kpid_evaluator_advance(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)
 {
     advance(ev, sources, true);
-    ev->corrected = false;
 }
 
 void kpid_evaluator_follow(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources)

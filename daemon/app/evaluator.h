@@ -87,9 +87,9 @@ struct kpid_evaluator {
     int64_t *released_ms;         /* of each source, in the last round; KPID_NEVER: there was none */
     int64_t *wants_ms;            /* of each source, in the last round: kpid_evaluator_wants */
     bool *corrects;               /* of each source, in the last round: kpid_evaluator_corrects */
+    bool *corrected;              /* of each source: corrections were told since the last advance */
     struct kpid_buf key, bytes;
     uint64_t round;
-    bool corrected;               /* corrections were told since the last advance */
     struct kpid_evaluator_stats stats;
     /* of the round at work */
     const struct kpid_evaluator_source *sources;

@@ -311,9 +311,9 @@ void kpid_revise(struct kpid_evaluator *ev)
             continue;
         struct finder finder = { ev, s };
         for (size_t i = 0; i < ev->sources[s].n_shards; i++)
-            kpid_shard_touched(ev->sources[s].shards[i], !ev->corrected, touched, &finder);
+            kpid_shard_touched(ev->sources[s].shards[i], !ev->corrected[s], touched, &finder);
+        ev->corrected[s] = true;
     }
-    ev->corrected = true;
     if (!ev->n_touched) {
         forget(ev);
         return;
