@@ -169,36 +169,34 @@ static void last_note(struct kpid_feed *feed, const rd_kafka_message_t *message,
     feed->last_hash = kpid_record_hash(record);
 }
 
-/* Hands over messages until the owner holds the feed or takes it away. Takes them. */
+/* Hands over messages until the owner holds the feed or takes it away. Takes them. What was handed over is
+ * destroyed at the end, all at once: messages of a partition share counters with the thread of librdkafka
+ * that makes more of them, and each turn of a counter from one processor to the other costs both of them as
+ * much as a message does. */
 static size_t messages_serve(struct kpid_feed *feed, rd_kafka_message_t **messages, size_t n)
 {
     struct kpid_consumer *consumer = feed->claim->consumer;
     struct kpid_record record = {
         .source = feed->claim->source, .topic = feed->topic, .partition = feed->claim->partition};
-    rd_kafka_message_t *last = NULL;
+    const rd_kafka_message_t *last = NULL;
     size_t handed = 0, i = 0;
-    while (i < n && may_be_served(feed) && !consumer->hold_all) {
-        rd_kafka_message_t *message = messages[i++];
-        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            hand_over(feed, message, &record);
+    for (; i < n && may_be_served(feed) && !consumer->hold_all; i++) {
+        if (messages[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            hand_over(feed, messages[i], &record);
             handed++;
-            if (last != NULL)
-                rd_kafka_message_destroy(last);
-            last = message;
+            last = messages[i];
         } else {
-            not_a_record(feed, message);
-            rd_kafka_message_destroy(message);
+            not_a_record(feed, messages[i]);
         }
     }
-    if (last != NULL) {
+    if (last != NULL)
         last_note(feed, last, &record);
-        rd_kafka_message_destroy(last);
-    }
-    if (i < n && feed->claim->state == KPID_CLAIM_READING)
+    if (i < n && feed->claim->state == KPID_CLAIM_READING) {
         stash_keep(feed, messages + i, n - i);
-    else
-        for (; i < n; i++)
-            rd_kafka_message_destroy(messages[i]);
+        n = i;
+    }
+    for (i = 0; i < n; i++)
+        rd_kafka_message_destroy(messages[i]);
     return handed;
 }
 
