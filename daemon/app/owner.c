@@ -347,7 +347,15 @@ static void committed(void *ctx, enum kpid_store_status status)
         slot->touch_seq = 0;
         d->publisher_doubt = d->publisher_ready;
         break;
-    case KPID_STORE_OTHER: lose(slot); return;
+    case KPID_STORE_OTHER:
+        if (slot->leaving) { /* Kafka took it away while the commit was under way: it is not to be acquired again */
+            kpid_log(d, KPID_LOG_NOTICE, "shard %s/%d was committed too late: %s",
+                     d->model->sources[slot->source].name, slot->partition, kpid_store_error(slot->store));
+            let_go(slot);
+        } else {
+            lose(slot);
+        }
+        return;
     default:
         slot->held_commit = true;
         kpid_complain(d, &d->redis_down, "shard %s/%d is not committed: %s", d->model->sources[slot->source].name,
