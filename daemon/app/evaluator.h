@@ -132,6 +132,9 @@ void kpid_judge(struct kpid_evaluator *ev, const struct occasion *occasion, cons
 void kpid_judge_end(struct kpid_evaluator *ev, const struct occasion *occasion, const char *const *group);
 void kpid_judge_sweep(struct kpid_evaluator *ev, const struct occasion *occasion);
 void kpid_judge_release(struct kpid_evaluator *ev);
+struct slot *kpid_slot_find(const struct slots *slots, const char *key, size_t len); /* NULL: none */
+/* Hands steps to the sink, marks those that are historic, and then the state. */
+void kpid_judge_tell(struct kpid_evaluator *ev, uint32_t kpi, struct slot *slot, struct kpid_transition *steps, size_t n);
 /* gone.c */
 void kpid_gone_find(struct kpid_evaluator *ev, const struct occasion *occasion);
 /* revise.c */
@@ -141,8 +144,8 @@ bool kpid_window_kept(const struct kpid_evaluator *ev, uint32_t kpi, uint32_t wi
 void kpid_revisions_again(struct kpid_evaluator *ev);
 uint32_t kpid_revision_of(const struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, int64_t start_ms);
 void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, const void *bytes, size_t n);
-/* judge.c too: what is stored of alerts, and the firing ones as steps under their old ids; then those that `other`
- * knows and ev does not are deleted. */
+/* judge_again.c: what is known of alerts is stored again, and what they went through since `other`, which is what Redis
+ * still has, is told again under their old ids; those that `other` knows and ev does not are deleted. */
 void kpid_alerts_again(struct kpid_evaluator *ev, const struct kpid_evaluator *other);
 /* finals.c */
 bool kpid_finals(struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, bool end_of_input);

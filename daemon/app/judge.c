@@ -8,7 +8,7 @@
 
 /* ---- the table ---- */
 
-static struct slot *slot_find(const struct slots *slots, const char *key, size_t len)
+struct slot *kpid_slot_find(const struct slots *slots, const char *key, size_t len)
 {
     uint64_t hash = kpid_hash(key, len, 0);
 
@@ -43,7 +43,7 @@ static void slots_resize(struct slots *slots, size_t cap)
 
 static struct slot *slot_make(struct slots *slots, const char *key, size_t len)
 {
-    struct slot *slot = slot_find(slots, key, len);
+    struct slot *slot = kpid_slot_find(slots, key, len);
 
     if (slot)
         return slot;
@@ -109,13 +109,13 @@ static bool fires(struct kpid_evaluator *ev, uint32_t kpi, const char *const *gr
 
     for (size_t r = 0; r < def->n_rules; r++) {
         make_key(ev, kpi, &def->rules[r], NULL, false);
-        const struct slot *slot = slot_find(&ev->alerts, ev->key.data, ev->key.len);
+        const struct slot *slot = kpid_slot_find(&ev->alerts, ev->key.data, ev->key.len);
         if (slot && slot->alert.state == KPID_ALERT_FIRING)
             return true;
         if (!group || !same_by)
             continue;
         make_key(ev, kpi, &def->rules[r], group, false);
-        slot = slot_find(&ev->alerts, ev->key.data, ev->key.len);
+        slot = kpid_slot_find(&ev->alerts, ev->key.data, ev->key.len);
         if (slot && slot->alert.state == KPID_ALERT_FIRING)
             return true;
     }
@@ -142,7 +142,7 @@ static bool held_back(struct kpid_evaluator *ev, uint32_t kpi, const struct kpid
     return false;
 }
 
-static void tell(struct kpid_evaluator *ev, uint32_t kpi, struct slot *slot, struct kpid_transition *steps, size_t n)
+void kpid_judge_tell(struct kpid_evaluator *ev, uint32_t kpi, struct slot *slot, struct kpid_transition *steps, size_t n)
 {
     int64_t max_age = KPID_FOREVER;
 
@@ -189,11 +189,11 @@ void kpid_judge(struct kpid_evaluator *ev, const struct occasion *o, const struc
         /* A run over many quiet spans may have more steps than fit: the next call goes on where this one stopped. */
         while ((n = kpid_alert_judge(ev->model, o->kpi, r, &slot->alert, snapshot, &judgement, steps)) ==
                KPID_TRANSITIONS_MAX)
-            tell(ev, o->kpi, slot, steps, n);
+            kpid_judge_tell(ev, o->kpi, slot, steps, n);
         /* judged_ms moves at every boundary; the window's own progress tells it, so it alone is not stored. data_ms
          * matters after a restart only to rules that have no_data. */
         if (n || is_other_state(&before, &slot->alert, rule->no_data_ms != KPID_FOREVER))
-            tell(ev, o->kpi, slot, steps, n);
+            kpid_judge_tell(ev, o->kpi, slot, steps, n);
     }
 }
 
@@ -219,7 +219,7 @@ void kpid_judge_end(struct kpid_evaluator *ev, const struct occasion *o, const c
         if (kpi->rules[r].window != (int)o->window)
             continue;
         make_key(ev, o->kpi, &kpi->rules[r], group, false);
-        struct slot *slot = slot_find(&ev->alerts, ev->key.data, ev->key.len);
+        struct slot *slot = kpid_slot_find(&ev->alerts, ev->key.data, ev->key.len);
         if (slot)
             end_one(ev, o, r, slot, group);
     }
@@ -250,66 +250,6 @@ void kpid_judge_sweep(struct kpid_evaluator *ev, const struct occasion *o)
             i = SIZE_MAX; /* the table was laid out anew */
         }
         free(head);
-    }
-    kpid_buf_release(&bytes);
-    free(group);
-}
-
-/* ---- after Redis lost what was told ---- */
-
-/* The rule and the group of a state's key; false: another configuration's. */
-static bool place_of(const struct kpid_evaluator *ev, const struct slot *slot, struct kpid_transition *ret,
-                     struct kpid_buf *bytes, const char **group)
-{
-    struct kpid_buf head = KPID_BUF_INIT;
-    bool found = false;
-
-    for (uint32_t k = 0; k < ev->model->n_kpis && !found; k++) {
-        const struct kpid_kpi *kpi = &ev->model->kpis[k];
-        for (uint32_t r = 0; r < kpi->n_rules && !found; r++) {
-            if (kpi->rules[r].window < 0)
-                continue;
-            kpid_buf_clear(&head);
-            kpid_buf_printf(&head, "%s|%s|%s|", kpi->rules[r].name, kpi->name, kpi->windows[kpi->rules[r].window].name);
-            if (slot->len <= head.len || memcmp(slot->key, head.data, head.len))
-                continue;
-            bool total = slot->len == head.len + 1 && slot->key[head.len] == '*';
-            found = total ||
-                    kpid_group_parse(slot->key + head.len, slot->len - head.len, kpi->n_by, bytes, group);
-            ret->kpi = k;
-            ret->rule = r;
-            ret->group = total ? NULL : group;
-        }
-    }
-    kpid_buf_release(&head);
-    return found;
-}
-
-void kpid_alerts_again(struct kpid_evaluator *ev, const struct kpid_evaluator *other)
-{
-    struct kpid_buf bytes = KPID_BUF_INIT;
-    size_t n_by = 1;
-
-    for (size_t k = 0; k < ev->model->n_kpis; k++)
-        if (ev->model->kpis[k].n_by > n_by)
-            n_by = ev->model->kpis[k].n_by;
-    const char **group = kpid_zalloc(n_by + 1, sizeof(*group));
-    for (size_t i = 0; i < ev->alerts.cap; i++) {
-        struct slot *slot = &ev->alerts.at[i];
-        if (!slot->key)
-            continue;
-        const struct kpid_alert *alert = &slot->alert;
-        struct kpid_transition step = { .id = alert->id, .from = alert->state, .to = alert->state,
-                                        .since_ms = alert->since_ms, .at_ms = alert->judged_ms,
-                                        .notify = alert->told == KPID_ALERT_FIRING };
-        bool fires = alert->id && (alert->state == KPID_ALERT_FIRING || alert->held == KPID_ALERT_FIRING);
-        bool told = fires && place_of(ev, slot, &step, &bytes, group);
-        tell(ev, told ? step.kpi : 0, slot, &step, told);
-    }
-    for (size_t i = 0; i < other->alerts.cap; i++) {
-        const struct slot *slot = &other->alerts.at[i];
-        if (slot->key && !slot_find(&ev->alerts, slot->key, slot->len) && ev->sink->state_delete)
-            ev->sink->state_delete(ev->ctx, slot->key, slot->len);
     }
     kpid_buf_release(&bytes);
     free(group);
