@@ -5,8 +5,13 @@
  *
  * What a publisher tells of a shard: the commit up to which it has published, so that the owner drops the corrections in
  * it; of a source: up to where panes may go, where the slowest reader is, and how far time has to be brought forward.
+ *
+ * Each tells the newest format of state that it knows; the oldest of these is what all write. An instance counts until it
+ * has left or is forgotten, not only while it lives: one that was killed may come back as it was.
  */
 #include "daemon.h"
+
+#include "kpid/fault_point.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,6 +40,7 @@ void kpid_company_open(struct daemon *d)
         if ((unsigned char)name.data[i] <= ' ')
             name.data[i] = '_';
     d->company = (struct company){ .name = kpid_buf_detach(&name, NULL), .n_living = 1,
+                                    .format = KPID_FAULT_STATE_FORMAT(kpid_state_format()),
                                     .led_ms = KPID_NEVER / 2, .connected_ms = KPID_NEVER / 2 };
     d->company.known = kpid_strdup("");
     if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
@@ -110,7 +116,7 @@ static void add_record(struct daemon *d, struct kpid_buf *out)
     kpid_buf_add_json(out, host, strlen(host));
     kpid_buf_printf(out, ",\"pid\":%ld,\"version\":\"" KPID_VERSION "\",\"format\":%u,\"since_ms\":%" PRId64
                          ",\"shards\":%zu,\"active\":%zu,\"lag\":%" PRId64 ",\"skew_ms\":%" PRId64 ",\"http\":",
-                    (long)getpid(), kpid_state_format(), d->started_ms, shards, active, known ? lag : -1,
+                    (long)getpid(), d->company.format, d->started_ms, shards, active, known ? lag : -1,
                     d->company.skew_ms);
     const char *http = settings->http.listen ? settings->http.listen : "off";
     kpid_buf_add_json(out, http, strlen(http));
@@ -253,9 +259,30 @@ static void judge_clock(struct daemon *d, int64_t redis_ms)
     company->clock_off = far;
 }
 
+/* What a record says; one that says nothing is of a version that told none. */
+static unsigned format_of(const char *record)
+{
+    const char *at = strstr(record, "\"format\":");
+
+    return at ? (unsigned)strtoul(at + strlen("\"format\":"), NULL, 10) : 1;
+}
+
+static void agree(struct daemon *d, unsigned format)
+{
+    struct company *company = &d->company;
+
+    if (company->agreed && format < company->agreed)
+        kpid_log(d, KPID_LOG_NOTICE, "another instance reads state of format %u at the most: it is written from now on",
+                 format);
+    else if (company->agreed && format > company->agreed)
+        kpid_log(d, KPID_LOG_NOTICE, "all instances read state of format %u: it is written from now on", format);
+    company->agreed = format;
+}
+
 static void hear_instances(struct daemon *d, const struct kpid_reply *instances, int64_t redis_ms)
 {
     struct company *company = &d->company;
+    unsigned format = company->format;
     bool any = false;
 
     company->n_living = 1;
@@ -266,11 +293,14 @@ static void hear_instances(struct daemon *d, const struct kpid_reply *instances,
         char *copy = kpid_strndup(text->str, text->len);
         any = true;
         company->n_living += strtoll(copy, NULL, 10) > redis_ms - d->model->settings.live_timeout_ms;
+        if (format_of(copy) < format)
+            format = format_of(copy);
         free(copy);
     }
     if (any && !company->any)
         kpid_log(d, KPID_LOG_INFO, "there are other instances: %zu alive", company->n_living);
     company->any = any;
+    agree(d, format);
 }
 
 static void on_heard(void *ctx, const struct kpid_presence_heard *heard)

@@ -172,6 +172,8 @@ struct company {
     bool headless;             /* Redis has no {alert} */
     bool reconnected;
     size_t n_living;           /* with this one */
+    unsigned format;           /* of state: the newest that this one reads and writes */
+    unsigned agreed;           /* the newest that all listed instances do; 0: nothing was heard yet */
     int64_t asked_wall_ms, asked_mono_ms, skew_ms;
     int64_t led_ms;            /* monotonic: when another one was last seen to publish; KPID_NEVER / 2: never */
     int64_t connected_ms;      /* monotonic: when Redis was last connected */

@@ -10,8 +10,9 @@
 
 static bool pages_of(void *ctx, const void *meta, size_t meta_len, uint64_t **ret, size_t *ret_n)
 {
-    (void)ctx;
-    return kpid_meta_pages(meta, meta_len, ret, ret_n);
+    const struct foreign_shard *f = ctx;
+
+    return kpid_meta_format(meta, meta_len) <= f->daemon->company.format && kpid_meta_pages(meta, meta_len, ret, ret_n);
 }
 
 static const char *name_of(const struct foreign_shard *f)

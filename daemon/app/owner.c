@@ -98,9 +98,9 @@ void kpid_owner_anew(struct slot_owner *slot)
         drop_and_check(slot);
 }
 
-static bool is_newer(const void *meta, size_t meta_len)
+static bool is_newer(const struct daemon *d, const void *meta, size_t meta_len)
 {
-    return kpid_meta_format(meta, meta_len) > kpid_state_format();
+    return kpid_meta_format(meta, meta_len) > d->company.format;
 }
 
 static void loaded(void *ctx, enum kpid_store_status status, const void *meta, size_t meta_len,
@@ -110,7 +110,7 @@ static void loaded(void *ctx, enum kpid_store_status status, const void *meta, s
     struct daemon *d = slot->daemon;
     const char *name = d->model->sources[slot->source].name, *why = "";
 
-    if (status == KPID_STORE_FORMAT || (status == KPID_STORE_OK && meta_len && is_newer(meta, meta_len))) {
+    if (status == KPID_STORE_FORMAT || (status == KPID_STORE_OK && meta_len && is_newer(d, meta, meta_len))) {
         kpid_log(d, KPID_LOG_ERROR, "shard %s/%d was written by a newer version (%s%s); this one ends: it would lose what "
                  "it can't read", name, slot->partition, kpid_store_error(slot->store),
                  status == KPID_STORE_OK ? "the format of its state" : "");
@@ -414,6 +414,9 @@ bool kpid_owner_commit(struct slot_owner *slot)
         kpid_store_commit(slot->store, NULL, committed, slot);
         return true;
     }
+    /* What all instances can read. Before any was heard of: what the former owner wrote, else the oldest. */
+    if (d->company.agreed || !slot->restored)
+        kpid_shard_set_format(slot->shard, d->company.agreed);
     if (!slot->whole && !kpid_shard_dirty(slot->shard)) {
         if (kpid_now_mono() - slot->asked_ms < ASK_EVERY_MS)
             return false;

@@ -75,13 +75,73 @@ void kpid_shard_copy_replaces(struct kpid_shard *shard, const struct kpid_shard 
     }
 }
 
+static void skip_ledger(struct kpid_unpack *in)
+{
+    kpid_unpack_u64(in);
+    for (int part = 0; part < 2; part++) /* classes, reasons */
+        for (uint64_t n = kpid_unpack_u64(in), i = 0; i < n && !in->bad; i++)
+            kpid_unpack_u64(in);
+    for (int i = 0; i < 6; i++)
+        kpid_unpack_u64(in);
+}
+
+static void skip_measure(struct kpid_unpack *in)
+{
+    static const unsigned ints[] = { 1, 3, 2 }; /* behind the hash of a grouping, a rung, a touch */
+
+    kpid_unpack_fixed64(in);
+    kpid_unpack_u64(in);
+    for (size_t part = 0; part < KPID_COUNT_OF(ints); part++) {
+        uint64_t n = kpid_unpack_u64(in);
+        for (uint64_t i = 0; i < n && !in->bad; i++) {
+            kpid_unpack_fixed64(in);
+            for (unsigned k = 0; k < ints[part]; k++)
+                kpid_unpack_i64(in);
+        }
+    }
+}
+
+/* From behind the format of a meta of format 4 to its log. */
+static void skip_to_log(struct kpid_unpack *in)
+{
+    struct kpid_trail trail = { 0 };
+    size_t len;
+
+    for (int i = 0; i < 14; i++) /* from next_page to undated */
+        kpid_unpack_u64(in);
+    for (uint64_t n = kpid_unpack_u64(in), i = 0; i < n && !in->bad; i++) { /* topics */
+        kpid_unpack_bytes(in, &len);
+        kpid_unpack_i64(in);
+        kpid_unpack_i64(in);
+        skip_ledger(in);
+        kpid_trail_read(&trail, in);
+    }
+    for (uint64_t n = kpid_unpack_u64(in), i = 0; i < n && !in->bad; i++) { /* groupings */
+        kpid_unpack_fixed64(in);
+        kpid_unpack_u64(in);
+        kpid_unpack_i64(in);
+    }
+    for (uint64_t n = kpid_unpack_u64(in), i = 0; i < n && !in->bad; i++)
+        skip_measure(in);
+    for (uint64_t n = kpid_unpack_u64(in), i = 0; i < n && !in->bad; i++) { /* letters */
+        kpid_unpack_bytes(in, &len);
+        kpid_unpack_i64(in);
+        kpid_unpack_u64(in);
+    }
+}
+
 bool kpid_meta_pages(const void *meta, size_t meta_len, uint64_t **ret, size_t *ret_n)
 {
     struct kpid_unpack in;
 
     kpid_unpack_init(&in, meta, meta_len);
-    uint64_t format = kpid_unpack_u64(&in), n = kpid_unpack_u64(&in);
-    if (in.bad || format <= 4 || !kpid_state_readable(format) || n > meta_len)
+    uint64_t format = kpid_unpack_u64(&in);
+    if (in.bad || !kpid_state_readable(format))
+        return false;
+    if (format <= 4)
+        skip_to_log(&in);
+    uint64_t n = kpid_unpack_u64(&in);
+    if (in.bad || n > meta_len)
         return false;
     uint64_t *ids = kpid_alloc((n + 1) * sizeof(*ids)), id = 0;
     size_t n_ids = 0;

@@ -200,6 +200,7 @@ struct kpid_shard {
     size_t n_log, cap_log;
     uint64_t next_page, cuts;
     bool changed, must_be_whole;
+    unsigned format;                          /* of the next cut; no page of the log has a newer one */
     bool copy;                                /* of another instance's shard (copy.c): only what its owner commits
                                                  changes it */
     bool marked;                              /* of a copy: its owner has marks of event ids */

@@ -1,4 +1,5 @@
 #include "core.h"
+#include "state_format.h"
 
 #include "kpid/flow/snapshot.h"
 #include "kpid/hash.h"
@@ -74,6 +75,7 @@ struct kpid_shard *kpid_shard_new(const struct kpid_model *model, uint32_t sourc
     shard->first_ms = shard->elapsed_ms = shard->rebuilt_ms = shard->repartitioned_ms = KPID_NEVER;
     shard->next_page = 1;
     shard->must_be_whole = true;
+    shard->format = STATE_FORMAT;
     shard->topics = kpid_zalloc(shard->source->n_topics, sizeof(*shard->topics));
     for (size_t t = 0; t < shard->source->n_topics; t++) {
         shard->topics[t].next_offset = -1;

@@ -1,7 +1,8 @@
 /*
  * The bytes of stored state (format 5), shared by writer and reader. What the header says of pages stands first in it,
- * so that whoever only follows another instance's state knows what to fetch; format 4, which is still read, has that
- * last, and does not number touches.
+ * so that whoever only follows another instance's state knows what to fetch; format 4, which is read and written too,
+ * has that last, and does not number touches: who follows it tells them again with each commit until they are dropped.
+ * A page is never of a newer format than the header that names it.
  *
  * A page is: format, then records; a record is: kind, length, body. Bodies, all in the encoding of pack.h:
  *   GROUPS  grouping hash; then (gid, values, first and last event time) until the end
@@ -21,7 +22,7 @@
 #include "core.h"
 
 #define STATE_FORMAT        5
-#define STATE_FORMAT_OLDEST 4 /* that is read */
+#define STATE_FORMAT_OLDEST 4 /* that is read and written */
 
 enum { STATE_GROUPS = 1, STATE_CELLS, STATE_KEYS, STATE_MARKS };
 

@@ -116,6 +116,8 @@ static void read_touches(struct kpid_measure_state *m, struct kpid_unpack *in, u
     if (m) {
         m->touch_base = base;
         m->n_touches = m->n_told = 0;
+        if (format <= 4)
+            m->told_below = m->told_next = 0; /* without numbers it is not known which ones are meant */
     }
     for (uint64_t i = 0; i < n && !in->bad; i++) {
         uint64_t hash = kpid_unpack_fixed64(in);
@@ -232,6 +234,7 @@ const char *kpid_state_read_meta(struct kpid_shard *shard, const void *meta, siz
     format = kpid_unpack_u64(&in);
     if (!kpid_state_readable(format))
         return "written in another format";
+    shard->format = (unsigned)format;
     if (format > 4)
         read_log(shard, &in);
     shard->next_page = kpid_unpack_u64(&in);

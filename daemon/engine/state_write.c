@@ -43,7 +43,7 @@ static void record_close(struct writer *w)
 {
     if (w->body.len > w->head.len) {
         if (!w->page.len)
-            kpid_pack_u64(&w->page, STATE_FORMAT);
+            kpid_pack_u64(&w->page, w->shard->format);
         kpid_pack_u64(&w->page, w->kind);
         kpid_pack_bytes(&w->page, w->body.data, w->body.len);
     }
@@ -327,7 +327,8 @@ static void write_measure_meta(const struct kpid_shard *shard, const struct kpid
         kpid_pack_i64(out, m->marks[r].floor_ms);
         kpid_pack_i64(out, m->marks[r].began_ms);
     }
-    kpid_pack_u64(out, m->touch_base);
+    if (shard->format > 4)
+        kpid_pack_u64(out, m->touch_base);
     kpid_pack_u64(out, m->n_touches);
     for (size_t t = 0; t < m->n_touches; t++) {
         bool levels = m->touches[t].rung == UINT16_MAX;
@@ -337,15 +338,21 @@ static void write_measure_meta(const struct kpid_shard *shard, const struct kpid
     }
 }
 
-static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
+static void write_log(const struct kpid_shard *shard, struct kpid_buf *out)
 {
-    kpid_pack_u64(out, STATE_FORMAT);
     kpid_pack_u64(out, shard->n_log);
     for (size_t i = 0; i < shard->n_log; i++) {
         kpid_pack_u64(out, shard->log[i].id);
         kpid_pack_u64(out, shard->log[i].len);
         kpid_pack_i64(out, shard->log[i].slice_ms);
     }
+}
+
+static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
+{
+    kpid_pack_u64(out, shard->format);
+    if (shard->format > 4)
+        write_log(shard, out);
     kpid_pack_u64(out, shard->next_page);
     kpid_pack_u64(out, shard->cuts);
     kpid_pack_i64(out, shard->first_ms);
@@ -384,9 +391,27 @@ static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
         kpid_pack_i64(out, shard->letters[i].offset);
         kpid_pack_u64(out, shard->letters[i].reason);
     }
+    if (shard->format <= 4)
+        write_log(shard, out);
 }
 
 /* ---- the cut ---- */
+
+void kpid_shard_set_format(struct kpid_shard *shard, unsigned format)
+{
+    if (format < STATE_FORMAT_OLDEST)
+        format = STATE_FORMAT_OLDEST;
+    if (format > STATE_FORMAT)
+        format = STATE_FORMAT;
+    if (format < shard->format)
+        shard->must_be_whole = shard->changed = true; /* the log's pages are of the newer one */
+    shard->format = format;
+}
+
+unsigned kpid_shard_format(const struct kpid_shard *shard)
+{
+    return shard->format;
+}
 
 bool kpid_shard_dirty(const struct kpid_shard *shard)
 {

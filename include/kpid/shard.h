@@ -121,9 +121,13 @@ bool kpid_shard_dirty(const struct kpid_shard *shard);
 bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len, const struct kpid_page *pages,
                      size_t n_pages, const char **why) KPID_MUST_CHECK;
 
-/* The newest format that is written, and the one of stored bytes (0: they say none). */
+/* The newest format that is read and written, and the one of stored bytes (0: they say none). */
 unsigned kpid_state_format(void);
 uint64_t kpid_meta_format(const void *meta, size_t meta_len);
+/* In which format cuts are made from now on: that of what was loaded until this is called, the newest one in a new
+ * shard. The nearest one that is written is taken. An older one than before makes the next cut whole, and due. */
+void kpid_shard_set_format(struct kpid_shard *shard, unsigned format);
+unsigned kpid_shard_format(const struct kpid_shard *shard);
 
 /* ---- copies (copy.c): shards of other instances, as they commit them ---- */
 

@@ -1,7 +1,8 @@
 /*
  * kpid_fault_point of the program kpid-faults. $KPID_FAULT_FILE names a file with "POINT SIGNAL SKIP": when that point
  * is passed for the SKIP + 1st time the file is removed and the process sends itself the signal. So the test that
- * wrote the file knows by its absence that the fault has happened.
+ * wrote the file knows by its absence that the fault has happened. $KPID_FAULT_FORMAT: the newest format of state that
+ * the process speaks.
  */
 #include "kpid/fault_point.h"
 
@@ -24,6 +25,13 @@ static void put_back(const char *path, const char *point, int number, int skip)
     fprintf(file, "%s %d %d\n", point, number, skip);
     if (fclose(file) == 0)
         rename(next, path);
+}
+
+unsigned kpid_fault_state_format(unsigned newest)
+{
+    const char *text = getenv("KPID_FAULT_FORMAT");
+
+    return text ? (unsigned)strtoul(text, NULL, 10) : newest;
 }
 
 void kpid_fault_point(const char *name)

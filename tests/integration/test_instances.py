@@ -458,6 +458,63 @@ class Instances(harness.TestCase):
         self.settle("many", lines)
         print(f"{self.same_as_whole(lines, but='parcels')} figures equal", flush=True)
 
+    def test_a_reload_that_goes_around_among_takeovers(self):
+        """Shards go to and fro between instances that know a measure and instances that do not."""
+        lines = shop(self.topic, 21, 2000, self.partitions)
+        more = ("measures:\n  parcels: { from: shop, where: type == \"order.shipped\", count: }\n",
+                "kpis:\n  parcels: { formula: parcels, unit: count, windows: [{ rolling: 1m, history: 1000 }] }\n")
+
+        def newer(prefix):
+            return self.config(prefix).replace("measures:\n", more[0]).replace("kpis:\n", more[1])
+
+        def go_on(part):
+            before = self.final_end()
+            self.kafka.produce(lines[part * len(lines) // 8:(part + 1) * len(lines) // 8])
+            self.wait_final(before, f"part {part}")
+
+        def reload(name):
+            kpid = self.kpids[name]
+            kpid.rewrite(f"instance: {name}\n" + newer("many"))
+            kpid.signal(signal.SIGHUP)
+            kpid.wait_log("reload: ", 30)
+        reader = Reader(self.redis, "many", lines)
+        reader.start()
+        self.start("a", "b", "c")
+        self.wait_spread()
+        go_on(0)
+        reload("a")
+        go_on(1)
+        self.kpids["b"].kill() # its shards go to one that knows more and to one that does not
+        go_on(2)
+        self.kpids["b"].start()
+        self.wait_spread()
+        reload("b")
+        go_on(3)
+        self.kpids["a"].kill()
+        go_on(4)
+        self.kpids["a"].start()
+        self.wait_spread()
+        reload("c")
+        self.wait_spread()
+        for part in range(5, 8):
+            go_on(part)
+        self.settle("many", lines)
+        reader.end()
+        self.assertEqual(reader.wrong[:5], [], f"{len(reader.wrong)} figures that no reader should see")
+        with harness.Kpid(newer("newer")) as kpid:
+            self.settle("newer", lines)
+            kpid.stop()
+        expected, found = ({name: one for name, one in figures(self.redis.client, prefix).items() if "parcels" in name[0]}
+                           for prefix in ("newer", "many"))
+        final = {name: one for name, one in found.items() if one["final"]}
+        wrong = [(name, one["value"], expected[name]["value"]) for name, one in final.items()
+                 if one["value"] != expected[name]["value"]]
+        print(f"{len(final)} of {len(expected)} windows of the new figure are final", flush=True)
+        self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(final)} figures differ")
+        self.assertGreater(len(final), 20)
+        self.assertTrue(all(one["quality"] == "partial" for name, one in found.items() if name not in final))
+        print(f"{self.same_as_whole(lines, but='parcels')} figures equal", flush=True)
+
     @harness.of_plain_builds # sanitizers want to be loaded first
     def test_one_whose_clock_is_off_publishes_nothing(self):
         lines = shop(self.topic, 19, 200, self.partitions)
@@ -514,6 +571,77 @@ class Instances(harness.TestCase):
         self.assertEqual(sorted(listed()[0]), ["a"])
         self.assertEqual(harness.kpictl("-c", config, "instances", "remove", gone, check=False).returncode, 1)
         self.assertEqual(harness.kpictl("-c", config, "instances", "drop", gone, check=False).returncode, 2)
+
+    def formats(self):
+        """Of the state that Redis holds, by partition."""
+        return {int(key.split(":")[-2].rstrip("}")): self.redis.raw.hget(key, "meta")[0] for key in self.headers()}
+
+    def speak(self, name, newest=None):
+        """Starts an instance: of this version, or as one whose newest format of state is that."""
+        if name not in self.kpids:
+            self.kpids[name] = self.enterContext(harness.Kpid(f"instance: {name}\n" + self.config(), start=False))
+        kpid = self.kpids[name]
+        kpid.program = ("tests", "faults", "kpid-faults") if newest else harness.Kpid.program
+        kpid.env = os.environ | ({"KPID_FAULT_FORMAT": str(newest)} if newest else {})
+        kpid.start()
+
+    def go_on(self, lines, part, parts, newest):
+        """The next part of the lines; all that is committed meanwhile is of that format."""
+        before = self.final_end()
+        self.kafka.produce(lines[part * len(lines) // parts:(part + 1) * len(lines) // parts])
+        self.wait_final(before, f"part {part}")
+        harness.wait_for(lambda: set(self.formats().values()) == {newest}, 20, f"all state in format {newest}")
+        self.assertEqual(len(self.formats()), self.partitions)
+
+    def test_a_rolling_upgrade_and_the_way_back_change_no_figure(self):
+        lines = shop(self.topic, 20, 2000, self.partitions, late=0.03)
+        reader = Reader(self.redis, "many", lines, exact=False)
+        reader.start()
+        new, old = 5, 4
+        self.speak("a", old)
+        self.speak("b", old)
+        self.wait_spread(("a", "b"))
+        self.go_on(lines, 0, 8, old)
+        self.speak("c")
+        self.wait_spread()
+        self.go_on(lines, 1, 8, old)
+        self.kpids["a"].stop()
+        self.go_on(lines, 2, 8, old) # what the new one took over from the old one goes back to one
+        self.speak("a")
+        self.wait_spread()
+        self.kpids["c"].stop()
+        self.go_on(lines, 3, 8, old)
+        self.kpids["b"].kill() # it may come back
+        self.wait_publisher(["a"])
+        self.go_on(lines, 4, 8, old)
+        self.speak("b", old)
+        self.wait_spread(("a", "b"))
+        self.kpids["b"].stop()
+        self.kpids["a"].wait_log("<5>all instances read state of format 5", 20)
+        self.speak("b")
+        self.speak("c")
+        self.wait_spread()
+        self.go_on(lines, 5, 8, new)
+        self.kpids["c"].stop()
+        self.speak("c", old)
+
+        def back():
+            if self.kpids["c"].process.poll() is not None: # it met what it can't read before the others had heard of it
+                self.assertEqual(self.kpids["c"].wait(1), 1)
+                self.kpids["c"].start()
+            return self.shards("c")
+        harness.wait_for(back, 60, "shards that were written for the older one")
+        self.wait_spread()
+        self.go_on(lines, 6, 8, old)
+        self.kpids["a"].stop()
+        self.kpids["b"].stop()
+        self.wait_publisher(["c"])
+        self.go_on(lines, 7, 8, old)
+        self.settle("many", lines)
+        reader.end()
+        self.assertEqual(reader.wrong[:5], [], f"{len(reader.wrong)} figures that no reader should see")
+        print(f"{self.same_as_whole(lines, late=True)} figures equal, {self.revised()} windows corrected", flush=True)
+        self.assertGreater(self.revised(), 3)
 
     def test_a_shard_of_a_newer_version_is_left_alone(self):
         self.kafka.produce(shop(self.topic, 15, 100, self.partitions))

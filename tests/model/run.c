@@ -172,6 +172,9 @@ static void commit_one(struct run *run, uint32_t s, int p, bool whole)
 
     if (!whole && !kpid_shard_dirty(run->shards[s][p]))
         return;
+    /* As while instances of an older version come and go. */
+    if (random_chance(&run->random, 1, 20))
+        kpid_shard_set_format(run->shards[s][p], kpid_state_format() - (unsigned)random_below(&run->random, 2));
     kpid_shard_cut(run->shards[s][p], whole, &commit);
     kept_shard_commit(&run->kept[s][p], &commit);
     while (kpid_shard_letters(run->shards[s][p], &letters))

@@ -199,6 +199,10 @@ static bool commit(struct part *part)
     struct kpid_commit commit;
     if (part->committing)
         return false;
+    /* Instances of an older version join and leave: the others write what those can read. */
+    if (random_chance(&run->random, 1, 100))
+        run->format = kpid_state_format() - (unsigned)random_below(&run->random, 2);
+    kpid_shard_set_format(part->shard, run->format);
     if (part->held || (!part->whole && !kpid_shard_dirty(part->shard))) {
         if (!part->held && !part->leaving && !random_chance(&run->random, 1, 8))
             return false;

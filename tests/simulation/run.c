@@ -292,6 +292,7 @@ bool run_seed(struct world *world, const struct run_options *options, struct run
     struct run run = {.world = world, .options = options, .counts = counts, .random = {options->seed}};
     run.server.broken = options->broken;
     run.set = (unsigned)(options->seed % WORLD_SETS);
+    run.format = kpid_state_format();
     run.network = network_new(&run.server, &run.random, check_executed, &run);
     weather_init(&run);
     for (int32_t p = 0; p < WORLD_PARTITIONS; p++) {

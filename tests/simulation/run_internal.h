@@ -46,6 +46,7 @@ struct run {
     struct random random;
     struct weather weather;
     unsigned set;
+    unsigned format; /* that is agreed to be written */
     struct server server;
     struct network *network;
     struct instance instances[RUN_INSTANCES];
