@@ -318,6 +318,13 @@ void kpid_dedup_pack_new(struct kpid_dedup *dedup, bool all, kpid_dedup_emit *em
     kpid_buf_release(&packing.buf);
 }
 
+void kpid_dedup_reserve(struct kpid_dedup *dedup, uint64_t n)
+{
+    size_t other = bytes_held(dedup) - dedup->table.bytes;
+    if (dedup->max_bytes > other)
+        kpid_dedup_table_reserve(&dedup->table, n, dedup->max_bytes - other);
+}
+
 bool kpid_dedup_load(struct kpid_dedup *dedup, int64_t slice_start_ms, const void *bytes, size_t len)
 {
     struct kpid_unpack in;

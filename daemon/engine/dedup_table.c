@@ -128,6 +128,19 @@ static void segment_rebuild(struct kpid_dedup_table *table, struct kpid_dedup_se
         table->sweep_slot = slots_of(segment->cap);
 }
 
+void kpid_dedup_table_reserve(struct kpid_dedup_table *table, uint64_t n, size_t max_bytes)
+{
+    uint64_t each = n / KPID_SEGMENTS, spread = 0;
+    while (spread * spread < each) /* of how many fall into a segment; two of it leave few that must grow */
+        spread++;
+    uint64_t want = each + 2 * spread, cap = want + want / 5 + 1;
+    if (table->bytes > 0 || each == 0 || cap > max_bytes / KPID_SEGMENTS / sizeof(uint64_t) ||
+        KPID_SEGMENTS * segment_bytes((uint32_t)cap) > max_bytes)
+        return;
+    for (unsigned s = 0; s < KPID_SEGMENTS; s++)
+        segment_rebuild(table, &table->segments[s], (uint32_t)cap);
+}
+
 static uint32_t live_count(const struct kpid_dedup_table *table, const struct kpid_dedup_segment *segment)
 {
     uint32_t n = 0, slots = slots_of(segment->cap);

@@ -44,6 +44,8 @@ enum kpid_dedup_put {
 };
 
 void kpid_dedup_table_release(struct kpid_dedup_table *table);
+/* Room for n marks, spread evenly, in an empty table; nothing where that is more than max_bytes. */
+void kpid_dedup_table_reserve(struct kpid_dedup_table *table, uint64_t n, size_t max_bytes);
 /* Has the hash's slot brought near: it will be looked for soon. */
 void kpid_dedup_table_prefetch(const struct kpid_dedup_table *table, uint64_t hash);
 /* Tag of a live mark, 0 when there is none. */

@@ -389,6 +389,18 @@ bool kpid_state_read_page(struct kpid_shard *shard, const struct kpid_page *page
     return !in.bad;
 }
 
+/* Marks that are about to be read, by what the meta says of their pages: no more than the pages could hold. */
+static uint64_t marks_due(const struct kpid_shard *shard, const struct kpid_page *pages, size_t n_pages)
+{
+    uint64_t said = 0, there = 0;
+
+    for (size_t i = 0; i < shard->n_log; i++)
+        said += shard->log[i].slice_ms == KPID_NEVER ? 0 : shard->log[i].len;
+    for (size_t i = 0; i < n_pages; i++)
+        there += pages[i].len;
+    return (said < there ? said : there) / sizeof(uint64_t);
+}
+
 bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len, const struct kpid_page *pages,
                      size_t n_pages, const char **why)
 {
@@ -404,6 +416,8 @@ bool kpid_shard_load(struct kpid_shard *shard, const void *meta, size_t meta_len
     for (size_t i = 0; !fault && i < shard->n_measures; i++)
         if (!known[i])
             begin_now(shard, &shard->measures[i]);
+    if (!fault)
+        kpid_dedup_reserve(shard->dedup, marks_due(shard, pages, n_pages));
     for (size_t i = 0; !fault && i < n_pages; i++)
         if (!kpid_state_read_page(shard, &pages[i], known))
             fault = "a page is damaged";

@@ -46,6 +46,8 @@ void kpid_dedup_stats(const struct kpid_dedup *dedup, struct kpid_dedup_stats *r
  */
 typedef void kpid_dedup_emit(void *ctx, int64_t slice_start_ms, const void *bytes, size_t len);
 void kpid_dedup_pack_new(struct kpid_dedup *dedup, bool all, kpid_dedup_emit *emit, void *ctx);
+/* About n marks are about to be loaded: room for them at once, within max_bytes. Does nothing where there are some. */
+void kpid_dedup_reserve(struct kpid_dedup *dedup, uint64_t n);
 bool kpid_dedup_load(struct kpid_dedup *dedup, int64_t slice_start_ms, const void *bytes, size_t len) KPID_MUST_CHECK;
 int64_t kpid_dedup_oldest(const struct kpid_dedup *dedup);
 

@@ -343,6 +343,34 @@ Test(dedup, takes_at_most_twelve_bytes_a_mark)
     kpid_dedup_free(dedup);
 }
 
+/* Room made in advance is only room: what is loaded is the same, whatever was said, within max_bytes. */
+Test(dedup, loads_into_reserved_room)
+{
+    static const uint64_t said[] = {0, 1000, 300000, 310000, UINT64_MAX / 8};
+    for (size_t i = 0; i < KPID_COUNT_OF(said); i++) {
+        struct kpid_dedup *dedup = kpid_dedup_new(HORIZON_MS, 8 << 20), *back = kpid_dedup_new(HORIZON_MS, 8 << 20);
+        struct stored *stored = kpid_zalloc(1, sizeof(*stored));
+        struct kpid_dedup_stats stats;
+        for (unsigned id = 0; id < 300000; id++)
+            kpid_dedup_mark(dedup, hash_of(id), 10000 + id / 100);
+        kpid_dedup_pack_new(dedup, false, keep, stored);
+        kpid_dedup_reserve(back, said[i]);
+        kpid_dedup_stats(back, &stats);
+        cr_assert_leq(stats.bytes, 8 << 20);
+        cr_assert(said[i] != 300000 || stats.bytes > 300000 * 8);
+        for (size_t k = 0; k < stored->n; k++)
+            cr_assert(kpid_dedup_load(back, stored->start_ms[k], stored->bytes[k], stored->len[k]));
+        kpid_dedup_reserve(back, 2 * said[i]); /* too late to matter */
+        kpid_dedup_stats(back, &stats);
+        cr_assert(stats.marks == 300000 && stats.cut == 0 && stats.bytes <= 300000 * (said[i] == 300000 ? 12 : 13), "%zu", (size_t)stats.bytes);
+        for (unsigned id = 0; id < 300000; id++)
+            cr_assert(kpid_dedup_seen(back, hash_of(id), KPID_NEVER), "id %u", id);
+        stored_release(stored);
+        kpid_dedup_free(dedup);
+        kpid_dedup_free(back);
+    }
+}
+
 /* Whether an id may come again must not hang on when somebody let marks expire. */
 Test(dedup, expires_by_the_clock_of_who_asks)
 {
