@@ -1,6 +1,11 @@
 /*
  * Taking {alert} over: read the header, set it by compare-and-set to the new nonce, then read states, finals
- * and the outbox in pieces, then read the header again: anything but one's own discards the load.
+ * and the outbox in pieces. Each piece is read together with the header: anything but one's own (nonce, seq)
+ * discards the load. Reading the header once more at the end would not do: {alert} may have been another's
+ * while the first piece was read, and have fallen back to this header before the last one.
+ *
+ * A cursor means something only to the server that gave it. Where the slot has moved to another one, or a
+ * replica took over, the hash is read from its beginning, which is no harm: (nonce, seq) names one content.
  */
 #include "publisher.h"
 
@@ -23,7 +28,8 @@ struct kpid_acquisition {
     void *ctx;
     struct kpid_buf found_nonce, found_seq;
     unsigned tries;
-    size_t scan; /* index into scanned */
+    size_t scan;             /* index into scanned */
+    struct kpid_buf server; /* that the cursor is of; empty at the beginning of a hash */
 };
 
 static void header_read(struct kpid_publisher *publisher);
@@ -35,6 +41,7 @@ void kpid_acquisition_free(struct kpid_acquisition *acquisition)
         return;
     kpid_buf_release(&acquisition->found_nonce);
     kpid_buf_release(&acquisition->found_seq);
+    kpid_buf_release(&acquisition->server);
     free(acquisition);
 }
 
@@ -90,28 +97,6 @@ bool kpid_final_parse(const char *bytes, size_t len, uint64_t told, struct kpid_
     return n == 1 || n == 3;
 }
 
-static void on_checked(void *ctx, const struct kpid_reply *reply)
-{
-    struct kpid_publisher *publisher = ctx;
-    if (!kpid_publisher_answered(publisher))
-        return;
-    if (kpid_reply_failed(reply))
-        acquisition_end(publisher, KPID_PUBLISH_DOWN);
-    else if (reply->kind == KPID_REPLY_STR && reply->len == 32 &&
-             memcmp(reply->str, publisher->nonce, 32) == 0)
-        acquisition_end(publisher, KPID_PUBLISH_OK);
-    else
-        acquisition_end(publisher, KPID_PUBLISH_OTHER);
-}
-
-static void header_check(struct kpid_publisher *publisher)
-{
-    kpid_part_add_str(publisher, "HGET");
-    kpid_part_add_alert_key(publisher, "h");
-    kpid_part_add_str(publisher, "nonce");
-    kpid_parts_send(publisher, on_checked, publisher);
-}
-
 static void found(struct kpid_publisher *publisher, const struct kpid_reply *key,
                   const struct kpid_reply *value)
 {
@@ -136,15 +121,31 @@ static void on_scanned(void *ctx, const struct kpid_reply *reply)
     struct kpid_publisher *publisher = ctx;
     if (!kpid_publisher_answered(publisher))
         return;
-    if (reply->kind != KPID_REPLY_ARRAY || reply->n_items != 2 || reply->items[1].kind != KPID_REPLY_ARRAY) {
+    struct kpid_acquisition *acquisition = publisher->acquisition;
+    if (reply->kind == KPID_REPLY_ARRAY && reply->n_items == 1) { /* {0} */
+        acquisition_end(publisher, KPID_PUBLISH_OTHER);
+        return;
+    }
+    if (!kpid_reply_accepted(reply) || reply->n_items != 4 || reply->items[3].kind != KPID_REPLY_ARRAY) {
         acquisition_end(publisher, KPID_PUBLISH_DOWN);
         return;
     }
-    const struct kpid_reply *cursor = &reply->items[0], *pairs = &reply->items[1];
+    const struct kpid_reply *server = &reply->items[1], *cursor = &reply->items[2], *pairs = &reply->items[3];
+    bool first = acquisition->server.len == 0;
+    if (!first && (server->len != acquisition->server.len ||
+                   memcmp(server->str, acquisition->server.data, server->len) != 0)) {
+        kpid_buf_clear(&acquisition->server);
+        kpid_notices_let_go(publisher);
+        scan_next(publisher, "0", 1);
+        return;
+    }
+    if (first)
+        kpid_buf_add(&acquisition->server, server->str, server->len);
     for (size_t i = 0; i + 1 < pairs->n_items; i += 2)
         found(publisher, &pairs->items[i], &pairs->items[i + 1]);
     if (cursor->len == 1 && cursor->str[0] == '0') {
-        publisher->acquisition->scan++;
+        acquisition->scan++;
+        kpid_buf_clear(&acquisition->server);
         scan_next(publisher, "0", 1);
     } else {
         scan_next(publisher, cursor->str, cursor->len);
@@ -156,15 +157,16 @@ static void scan_next(struct kpid_publisher *publisher, const char *cursor, size
     size_t scan = publisher->acquisition->scan;
     bool outbox = publisher->producer && kpid_producer_has(publisher->producer, KPID_TOPIC_ALERTS);
     if (scan == (outbox ? 3 : 2)) {
-        header_check(publisher);
+        acquisition_end(publisher, KPID_PUBLISH_OK);
         return;
     }
-    kpid_part_add_str(publisher, "HSCAN");
+    kpid_part_add_alert_key(publisher, "h");
     kpid_part_add_alert_key(publisher, scanned[scan]);
+    kpid_part_add_str(publisher, publisher->nonce);
+    kpid_part_add_uint(publisher, publisher->seq);
     kpid_part_add(publisher, cursor, len);
-    kpid_part_add_str(publisher, "COUNT");
     kpid_part_add_str(publisher, SCAN_COUNT);
-    kpid_parts_send(publisher, on_scanned, publisher);
+    kpid_parts_eval(publisher, KPID_SCRIPT_PIECE, 2, on_scanned, publisher);
 }
 
 static void on_taken(void *ctx, const struct kpid_reply *reply)

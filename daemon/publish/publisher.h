@@ -162,8 +162,6 @@ struct kpid_slot *kpid_publisher_slot(struct kpid_publisher *publisher, uint32_t
 struct kpid_slot *kpid_publisher_slot_named(struct kpid_publisher *publisher, const char *tag, size_t len);
 void kpid_acquisition_free(struct kpid_acquisition *acquisition);
 bool kpid_reply_is_down(const struct kpid_reply *reply);
-bool kpid_reply_int_at(const struct kpid_reply *reply, size_t i,
-                       int64_t value); /* array whose item i is value */
 
 /* ---- command.c: a command is put together bulk by bulk, then sent ---- */
 

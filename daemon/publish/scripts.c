@@ -21,6 +21,16 @@ static const char acquire_text[] =
     "if ARGV[4] ~= '0' then redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[5], 'PX', ARGV[4]) end\n"
     "return {1, seq, term, redis.call('HGET', KEYS[1], 'told') or '0'}\n";
 
+/* KEYS header, hash; ARGV nonce, seq, cursor, count -> {0}: another header, or {1, which server this is, next cursor, its
+ * fields and values}. The server is the process: '?' for who may not ask. */
+static const char piece_text[] =
+    "local h = redis.call('HMGET', KEYS[1], 'nonce', 'seq')\n"
+    "if h[1] ~= ARGV[1] or h[2] ~= ARGV[2] then return {0} end\n"
+    "local info = redis.pcall('INFO', 'server')\n"
+    "local server = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or '?'\n"
+    "local found = redis.call('HSCAN', KEYS[2], ARGV[3], 'COUNT', ARGV[4])\n"
+    "return {1, server, found[1], found[2]}\n";
+
 /* KEYS header, state, final, log, active, ids, outbox; ARGV nonce, seq, next seq, log cap, then operations:
  *   t <state key> <JSON> <id, '' if there is none> <1 = is active> <outbox field, '' = no notification>
  *   s <state key> <bytes> | x <state key> | f <KPI:window> <boundary>
@@ -188,6 +198,7 @@ const char *kpid_script_text(enum kpid_script_name name)
 {
     switch (name) {
     case KPID_SCRIPT_ACQUIRE: return acquire_text;
+    case KPID_SCRIPT_PIECE: return piece_text;
     case KPID_SCRIPT_ALERTS: return alerts_text;
     case KPID_SCRIPT_SNAPSHOTS: return snapshots_text;
     case KPID_SCRIPT_PRUNE: return prune_text;

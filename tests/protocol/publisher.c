@@ -248,18 +248,18 @@ static void load(const struct turn *from, unsigned who)
     struct turn turn = turn_of(from, PUBLISHER_STEP_STATES, who);
     struct publisher *publisher = publisher_of(&turn);
     const struct alerts *alerts = &from->state.alerts;
-    if (publisher->phase == PUBLISHER_TAKEN) {
+    bool own = alerts->nonce == publisher->nonce && alerts->seq == publisher->seq;
+    bool states = publisher->phase == PUBLISHER_TAKEN;
+    if (!states)
+        turn.step.kind = PUBLISHER_STEP_FINALS;
+    if (!own && !(from->model->without[PUBLISHER_GUARD_PIECES] && states)) {
+        let_go(publisher);
+    } else if (states) {
         publisher->since = alerts->since;
         publisher->phase = PUBLISHER_STATES;
-    } else if (publisher->phase == PUBLISHER_STATES) {
-        turn.step.kind = PUBLISHER_STEP_FINALS;
-        publisher->final = alerts->final;
-        publisher->phase = PUBLISHER_FINALS;
     } else {
-        turn.step.kind = PUBLISHER_STEP_CHECK;
+        publisher->final = alerts->final;
         publisher->phase = PUBLISHER_ROUND;
-        if (alerts->nonce != publisher->nonce && !from->model->without[PUBLISHER_GUARD_AGAIN])
-            let_go(publisher);
     }
     turn_end(&turn);
 }
@@ -364,8 +364,7 @@ static void publisher_next(const struct turn *from, unsigned who)
     case PUBLISHER_IDLE:
     case PUBLISHER_TAKING: acquire(from, who); break;
     case PUBLISHER_TAKEN:
-    case PUBLISHER_STATES:
-    case PUBLISHER_FINALS: load(from, who); break;
+    case PUBLISHER_STATES: load(from, who); break;
     case PUBLISHER_ROUND:
         read_shard(from, who);
         notify(from, who);
@@ -399,9 +398,6 @@ static void fall(const struct turn *from)
         turn.state.saved = (struct alerts){0};
         turn.state.has_saved = 0;
         turn.state.losses++;
-        for (size_t i = 0; i < N_PUBLISHERS; i++)
-            if (state->publishers[i].phase < PUBLISHER_ROUND)
-                let_go(&turn.state.publishers[i]);
         turn_end(&turn);
     }
     if (state->snapshot.boundary) {

@@ -10,7 +10,8 @@
  * since, so that they are one number here.
  *
  * {alert}, the snapshots and each shard may lie on different servers of a Cluster: each may fall back without
- * the others. A load does not outlive a fall: connections end with the server that they lead to.
+ * the others. A load may outlive a fall: its next piece is asked of the replica that took over. Since
+ * (nonce, seq) names one content, the pieces fit together.
  */
 #ifndef KPID_PROTOCOL_PUBLISHER_H
 #define KPID_PROTOCOL_PUBLISHER_H
@@ -46,7 +47,6 @@ enum publisher_phase {
     PUBLISHER_TAKING, /* has read the header */
     PUBLISHER_TAKEN,
     PUBLISHER_STATES, /* has read the alert states */
-    PUBLISHER_FINALS, /* and the finals */
     PUBLISHER_ROUND,  /* owns {alert}; has read `seen` shards for the next boundary */
     PUBLISHER_ALERTS, /* is to send the round's alerts */
     PUBLISHER_SNAPSHOT
@@ -77,7 +77,7 @@ struct publisher_state {
 #define PUBLISHER_GUARDS(X)                                                                                  \
     X(HEADER, "a round compares the publisher's nonce")                                                      \
     X(ROUND_SEQ, "a round compares the publisher's seq")                                                     \
-    X(AGAIN, "the header is read again after alert states and finals")                                       \
+    X(PIECES, "alert states and finals are each read together with the header")                              \
     X(TERM, "a snapshot compares term and tick")                                                             \
     X(TIME, "a term is not below Redis' time")                                                               \
     X(COMMITTED, "only committed state makes a figure final")                                                \
@@ -108,7 +108,6 @@ enum publisher_step_kind {
     PUBLISHER_STEP_READ,
     PUBLISHER_STEP_STATES,
     PUBLISHER_STEP_FINALS,
-    PUBLISHER_STEP_CHECK,
     PUBLISHER_STEP_SHARD, /* `boundary`, `shard` */
     PUBLISHER_STEP_DELIVER,
     PUBLISHER_STEP_SEND,

@@ -41,7 +41,6 @@ void publisher_tell(const void *model, const void *ctx, const void *from, const 
     case PUBLISHER_STEP_READ: printf("%c reads the header", 'A' + step->who); break;
     case PUBLISHER_STEP_STATES: printf("%c reads the alert states", 'A' + step->who); break;
     case PUBLISHER_STEP_FINALS: printf("%c reads the finals", 'A' + step->who); break;
-    case PUBLISHER_STEP_CHECK: printf("%c reads the header again", 'A' + step->who); break;
     case PUBLISHER_STEP_SHARD:
         printf("%c takes shard %u for boundary %u", 'A' + step->who, step->shard, step->command.boundary);
         break;

@@ -22,6 +22,7 @@ struct owner {
     enum kpid_publish_status acquire_status, status;
     char state_key[128], state_bytes[128], final_key[64];
     int64_t final_ms, told_ms;
+    void (*meanwhile)(struct owner *owner); /* once, while the first piece of a load is handed over */
 };
 
 static inline void rig_up(void *ctx)
@@ -61,6 +62,9 @@ static inline void owner_state(void *ctx, const char *key, size_t key_len, const
 {
     struct owner *owner = ctx;
     owner->states++;
+    if (owner->meanwhile)
+        owner->meanwhile(owner);
+    owner->meanwhile = NULL;
     snprintf(owner->state_key, sizeof owner->state_key, "%.*s", (int)key_len, key);
     snprintf(owner->state_bytes, sizeof owner->state_bytes, "%.*s", (int)len, (const char *)bytes);
 }

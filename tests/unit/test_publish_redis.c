@@ -310,6 +310,73 @@ Test(publish_redis, states_survive)
     rig_stop(&rig);
 }
 
+/* Two pieces' worth of states, of a former owner. */
+static void store_states(struct rig *rig, int n)
+{
+    struct owner owner;
+    owner_start(&owner, rig, 1);
+    for (int i = 0; i < n; i++) {
+        char key[64];
+        int len = snprintf(key, sizeof key, "warn|conversion|5m|g%d|x", i);
+        kpid_round_state(owner.publisher, key, (size_t)len, "packed", 6);
+    }
+    kpid_round_final(owner.publisher, CONVERSION, W_5M, NOON);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    kpid_publisher_free(owner.publisher);
+}
+
+static void others_for_a_while(struct owner *owner)
+{
+    redis_server_number(&owner->rig->server, "HSET kpi:{alert}:h nonce 03030303030303030303030303030303");
+}
+
+static void another_seq(struct owner *owner)
+{
+    redis_server_number(&owner->rig->server, "HINCRBY kpi:{alert}:h seq 1");
+}
+
+/* It need not be another's any more when all is read: {alert} may have fallen back. */
+Test(publish_redis, each_piece_is_of_ones_own_header)
+{
+    SKIP_WITHOUT_REDIS();
+    void (*const meanwhile[])(struct owner *) = {others_for_a_while, another_seq};
+    for (size_t i = 0; i < KPID_COUNT_OF(meanwhile); i++) {
+        struct rig rig;
+        struct owner owner = {.rig = &rig, .meanwhile = meanwhile[i]};
+        rig_start(&rig, 5000);
+        store_states(&rig, 9000);
+        owner.publisher = kpid_publisher_new(rig.base, rig.redis, &rig.f.model);
+        cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OTHER);
+        cr_assert(owner.states > 0 && owner.states < 9000, "%d states", owner.states);
+        cr_assert_eq(owner.finals, 0);
+        cr_assert_eq(owner_acquire(&owner, 4), KPID_PUBLISH_OK);
+        cr_assert_eq(owner.finals, 1);
+        kpid_publisher_free(owner.publisher);
+        rig_stop(&rig);
+    }
+}
+
+/* Who may not ask is told nothing of the server: it looks like another one. */
+static void another_server(struct owner *owner)
+{
+    cr_assert_eq(redis_server_ask(&owner->rig->server, "ACL SETUSER default -info")->type, REDIS_REPLY_STATUS);
+}
+
+Test(publish_redis, a_cursor_is_of_one_server)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner = {.rig = &rig, .meanwhile = another_server};
+    rig_start(&rig, 5000);
+    store_states(&rig, 9000);
+    owner.publisher = kpid_publisher_new(rig.base, rig.redis, &rig.f.model);
+    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
+    cr_assert_geq(owner.states, 9000 + 1000, "%d states: the first piece, then all", owner.states);
+    cr_assert_eq(owner.finals, 1);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
 Test(publish_redis, nothing_new_costs_nothing)
 {
     SKIP_WITHOUT_REDIS();
