@@ -82,67 +82,79 @@ static void groupings_plan(struct kpid_model *model, size_t index)
 /* ---- dispatch by type
  * ---------------------------------------------------------------------------------------- */
 
-/* Marks in `can` the types for which the condition may hold; what is not known may. */
-static void types_find(const struct kpid_expr *expr, int index, size_t n_types, bool *can)
+/* Marks in `can` the types for which the condition may hold; what is not known may. True: the type alone decides, so it
+ * holds for those marked and fails for the others, whatever else the event says. */
+static bool types_find(const struct kpid_expr *expr, int index, size_t n_types, bool *can)
 {
     const struct kpid_node *node = &expr->nodes[index];
-    bool *right;
+    bool *right, decided;
     memset(can, true, n_types * sizeof *can);
     switch (node->op) {
     case KPID_OP_AND:
     case KPID_OP_OR:
         right = kpid_zalloc(n_types, sizeof *right);
-        types_find(expr, node->a, n_types, can);
-        types_find(expr, node->b, n_types, right);
+        decided = types_find(expr, node->a, n_types, can);
+        decided = types_find(expr, node->b, n_types, right) && decided;
         for (size_t i = 0; i < n_types; i++)
             can[i] = node->op == KPID_OP_AND ? can[i] && right[i] : can[i] || right[i];
         free(right);
-        break;
+        return decided;
+    case KPID_OP_NOT:
+        decided = types_find(expr, node->a, n_types, can);
+        for (size_t i = 0; i < n_types; i++)
+            can[i] = !decided || !can[i];
+        return decided;
     case KPID_OP_EQ:
     case KPID_OP_NE:
         if (!node->by_type)
-            break;
+            return false;
         memset(can, node->op == KPID_OP_NE, n_types * sizeof *can);
         can[node->type_id] = node->op == KPID_OP_EQ;
-        break;
+        return true;
     case KPID_OP_IN:
         if (!node->by_type)
-            break;
+            return false;
         memset(can, false, n_types * sizeof *can);
         for (int i = node->list_first; i < node->list_first + node->list_n; i++)
             can[expr->nodes[i].type_id] = true;
-        break;
-    case KPID_OP_BOOL: memset(can, node->boolean, n_types * sizeof *can); break;
-    default: break;
+        return true;
+    case KPID_OP_BOOL: memset(can, node->boolean, n_types * sizeof *can); return true;
+    default: return false;
     }
 }
 
-static void expr_types(const struct kpid_expr *expr, size_t n_types, bool *can)
+static bool expr_types(const struct kpid_expr *expr, size_t n_types, bool *can)
 {
-    if (expr->n == 0)
-        memset(can, true, n_types * sizeof *can);
-    else
-        types_find(expr, (int)expr->n - 1, n_types, can);
+    if (expr->n > 0)
+        return types_find(expr, (int)expr->n - 1, n_types, can);
+    memset(can, true, n_types * sizeof *can);
+    return true;
 }
 
-/* The types that a measure can matter to; of a keyed one those of any of its words. */
-static void measure_types(const struct kpid_measure *measure, size_t n_types, bool *can)
+/* What each type means to one measure: [type_id]. A condition of a keyed one that no type decides is tested even where
+ * it can't hold: what is wrong in it is counted. */
+static void measure_dispatch(const struct kpid_measure *measure, size_t n_types, struct kpid_candidate *ret, bool *can)
 {
-    expr_types(&measure->where, n_types, can);
+    bool decided = expr_types(&measure->where, n_types, can);
+    for (size_t type = 0; type < n_types; type++)
+        ret[type].outcome = !can[type] ? KPID_CANDIDATE_NEVER : decided ? KPID_CANDIDATE_HOLDS : KPID_CANDIDATE_OPEN;
     if (!measure->agg || !measure->agg->keyed || measure->keyed.n_words == 0)
         return;
-    bool *any = kpid_zalloc(n_types, sizeof *any), *word = kpid_zalloc(n_types, sizeof *word);
-    for (size_t i = 0; i < measure->keyed.n_words; i++) {
-        if (measure->keyed.when[i].n == 0)
+    bool *any = kpid_zalloc(n_types, sizeof *any);
+    for (size_t word = 0; word < measure->keyed.n_words; word++) {
+        if (measure->keyed.when[word].n == 0)
             continue;
-        expr_types(&measure->keyed.when[i], n_types, word);
-        for (size_t j = 0; j < n_types; j++)
-            any[j] |= word[j];
+        decided = expr_types(&measure->keyed.when[word], n_types, can);
+        for (size_t type = 0; type < n_types; type++) {
+            any[type] |= can[type];
+            ret[type].words |= (uint32_t)(decided && can[type]) << word;
+            ret[type].open |= (uint32_t)!decided << word;
+        }
     }
-    for (size_t j = 0; j < n_types; j++)
-        can[j] &= any[j];
+    for (size_t type = 0; type < n_types; type++)
+        if (!any[type])
+            ret[type].outcome = KPID_CANDIDATE_NEVER;
     free(any);
-    free(word);
 }
 
 static void dispatch_plan(struct kpid_model *model, size_t index)
@@ -155,15 +167,19 @@ static void dispatch_plan(struct kpid_model *model, size_t index)
     for (size_t i = 0; i < source->n_types; i++)
         plan->by_type[i] = kpid_zalloc(model->n_measures + 1, sizeof **plan->by_type);
     bool *can = kpid_zalloc(source->n_types, sizeof *can);
+    struct kpid_candidate *candidates = kpid_alloc(source->n_types * sizeof *candidates);
     for (uint32_t i = 0; i < model->n_measures; i++) {
         if (model->measures[i].source != index)
             continue;
-        plan->measures[plan->n_measures++] = i;
-        measure_types(&model->measures[i], source->n_types, can);
         for (size_t j = 0; j < source->n_types; j++)
-            if (can[j])
-                plan->by_type[j][plan->n_by_type[j]++] = i;
+            candidates[j] = (struct kpid_candidate){.place = (uint32_t)plan->n_measures};
+        plan->measures[plan->n_measures++] = i;
+        measure_dispatch(&model->measures[i], source->n_types, candidates, can);
+        for (size_t j = 0; j < source->n_types; j++)
+            if (candidates[j].outcome != KPID_CANDIDATE_NEVER)
+                plan->by_type[j][plan->n_by_type[j]++] = candidates[j];
     }
+    free(candidates);
     free(can);
 }
 

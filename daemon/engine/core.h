@@ -173,7 +173,6 @@ struct kpid_shard {
     struct kpid_topic_state *topics;
     struct kpid_groups *groups;               /* plan->n_groupings */
     struct kpid_measure_state *measures;      /* n_measures: in the order of plan->measures, then the activity */
-    uint32_t *places;                         /* index in the model -> place in plan->measures */
     size_t n_measures;
     struct kpid_measure activity;             /* event times themselves: was the source alive? */
     struct kpid_rung activity_rung;

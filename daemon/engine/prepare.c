@@ -127,17 +127,19 @@ static bool same_key(const struct kpid_shard *shard, struct kpid_prepared *p, co
 
 /* A keyed measure: which of its words the event says, and whose key. `wanted` false: none. */
 static enum kpid_reason prepare_keyed(struct kpid_shard *shard, const struct kpid_measure *def,
-                                      const struct kpid_event *event, struct kpid_prepared *p, bool *mismatch,
-                                      bool *absent, bool *wanted)
+                                      const struct kpid_candidate *candidate, const struct kpid_event *event,
+                                      struct kpid_prepared *p, bool *mismatch, bool *absent, bool *wanted)
 {
     char text[KPID_DECIMAL_TEXT];
     const char *bytes;
     size_t len;
 
-    p->words = def->keyed.n_words == 0;
-    for (size_t word = 0; word < def->keyed.n_words; word++)
-        if (def->keyed.when[word].n && kpid_expr_test(&def->keyed.when[word], event, mismatch) == KPID_TRUE)
+    p->words = def->keyed.n_words == 0 ? 1 : candidate->words;
+    for (uint32_t open = candidate->open; open; open &= open - 1) {
+        uint32_t word = (uint32_t)__builtin_ctz(open);
+        if (kpid_expr_test(&def->keyed.when[word], event, mismatch) == KPID_TRUE)
             p->words |= 1u << word;
+    }
     *wanted = p->words != 0;
     if (!*wanted)
         return KPID_REASON_NONE;
@@ -157,28 +159,28 @@ static enum kpid_reason prepare_keyed(struct kpid_shard *shard, const struct kpi
 enum kpid_reason kpid_shard_prepare(struct kpid_shard *shard, const struct kpid_record *record,
                                     const struct kpid_event *event)
 {
-    const uint32_t *candidates = shard->plan->by_type[event->type_id];
-    size_t n = shard->plan->n_by_type[event->type_id];
+    const struct kpid_candidate *c = shard->plan->by_type[event->type_id];
+    const struct kpid_candidate *end = c + shard->plan->n_by_type[event->type_id];
     bool mismatch = false;
 
     shard->stamp++;
     shard->n_prepared = 0;
     kpid_buf_clear(&shard->scratch);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t measure = shard->places[candidates[i]];
-        struct kpid_measure_state *m = &shard->measures[measure];
+    for (; c < end; c++) {
+        struct kpid_measure_state *m = &shard->measures[c->place];
         struct kpid_prepared *p = &shard->prepared[shard->n_prepared];
         bool absent = false, wanted = true;
-        enum kpid_truth holds = m->def->where.n ? kpid_expr_test(&m->def->where, event, &mismatch) : KPID_TRUE;
-        if (holds == KPID_UNKNOWN)
-            m->absent++;
-        if (holds != KPID_TRUE)
-            continue;
-        p->measure = measure;
+        if (c->outcome == KPID_CANDIDATE_OPEN) {
+            enum kpid_truth holds = kpid_expr_test(&m->def->where, event, &mismatch);
+            m->absent += holds == KPID_UNKNOWN;
+            if (holds != KPID_TRUE)
+                continue;
+        }
+        p->measure = c->place;
         p->sample = (struct kpid_sample){ .ts_ms = event->ts_ms, .topic = record->topic, .weight = 1,
                                           .partition = (uint32_t)record->partition, .offset = record->offset };
         enum kpid_reason reason = m->keys
-                                      ? prepare_keyed(shard, m->def, event, p, &mismatch, &absent, &wanted)
+                                      ? prepare_keyed(shard, m->def, c, event, p, &mismatch, &absent, &wanted)
                                       : prepare_value(shard, m->def, event, p, &absent);
         bool grouped = !m->keys || m->def->agg->keyed->has_groups(&m->def->keyed, p->words);
         if (reason == KPID_REASON_NONE && wanted && grouped && !absent)

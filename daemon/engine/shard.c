@@ -89,11 +89,8 @@ struct kpid_shard *kpid_shard_new(const struct kpid_model *model, uint32_t sourc
     shard->gid_stamps = kpid_zalloc(plan->n_groupings, sizeof(*shard->gid_stamps));
     shard->n_measures = plan->n_measures + 1;
     shard->measures = kpid_zalloc(shard->n_measures, sizeof(*shard->measures));
-    shard->places = kpid_zalloc(model->n_measures + 1, sizeof(*shard->places));
-    for (size_t i = 0; i < plan->n_measures; i++) {
-        shard->places[plan->measures[i]] = (uint32_t)i;
+    for (size_t i = 0; i < plan->n_measures; i++)
         measure_init(shard, i, &model->measures[plan->measures[i]]);
-    }
     activity_init(shard);
     shard->prepared = kpid_zalloc(shard->n_measures, sizeof(*shard->prepared));
     shard->dedup = kpid_dedup_new(shard->source->dedup_horizon_ms, shard->source->dedup_bytes);
@@ -117,7 +114,6 @@ void kpid_shard_free(struct kpid_shard *shard)
     kpid_dedup_free(shard->dedup);
     kpid_buf_release(&shard->scratch);
     free(shard->measures);
-    free(shard->places);
     free(shard->topics);
     free(shard->groups);
     free(shard->gids);

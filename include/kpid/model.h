@@ -165,14 +165,23 @@ struct kpid_measure {
     uint64_t hash;               /* definition: source, where, value, aggregation and its parameters */
 };
 
+enum kpid_candidate_outcome { KPID_CANDIDATE_NEVER, KPID_CANDIDATE_HOLDS, KPID_CANDIDATE_OPEN };
+
+/* What is known of an event of some type and one measure before anything but the type is looked at. */
+struct kpid_candidate {
+    uint32_t place;              /* of the measure in kpid_source_plan.measures */
+    uint8_t outcome;             /* of its `where`; those that never hold are no candidates */
+    uint32_t words, open;        /* keyed ones: bits of conditions that hold, and of those that need a test */
+};
+
 /* What the engine needs beside the source's settings: made by kpid_model_plan from measures and KPIs. */
 struct kpid_source_plan {
     struct kpid_grouping *groupings; /* [0] = total */
     size_t n_groupings;
     uint32_t *measures;              /* indices of the measures that read this source */
     size_t n_measures;
-    uint32_t **by_type;              /* by_type[type_id]: indices (of the model) of measures that an event of this type can matter to, */
-    size_t *n_by_type;               /* worked out from `type == "x"` and `type in [..]` at the root of `where` */
+    struct kpid_candidate **by_type; /* by_type[type_id]: measures that an event of this type can matter to, worked out */
+    size_t *n_by_type;               /* from `type == "x"`, `type in [..]` and what joins them in their conditions */
     int64_t tightest_slide_ms;       /* of its windows, for max_pending */
     int64_t longest_window_ms;       /* with how far its figures look back */
 };

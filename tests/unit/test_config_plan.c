@@ -249,7 +249,7 @@ Test(config_plan, groupings)
     kpid_model_free(model);
 }
 
-static bool dispatched(const struct kpid_model *model, const char *type, const char *measure)
+static const struct kpid_candidate *dispatched(const struct kpid_model *model, const char *type, const char *measure)
 {
     const struct kpid_source *source = &model->sources[0];
     const struct kpid_source_plan *plan = &model->plans[0];
@@ -258,10 +258,13 @@ static bool dispatched(const struct kpid_model *model, const char *type, const c
         if (strcmp(source->types[i], type) == 0)
             id = i;
     for (size_t i = 0; i < plan->n_by_type[id]; i++)
-        if (plan->by_type[id][i] == index)
-            return true;
-    return false;
+        if (plan->measures[plan->by_type[id][i].place] == index)
+            return &plan->by_type[id][i];
+    return NULL;
 }
+
+#define START (1u << KPID_CLOCK_START)
+#define STOP  (1u << KPID_CLOCK_STOP)
 
 Test(config_plan, dispatch)
 {
@@ -274,20 +277,35 @@ Test(config_plan, dispatch)
                   "  other: { from: orders, where: type != \"a\", count: }\n"
                   "  any: { from: orders, where: type == \"a\" or price > 1, count: }\n"
                   "  every: { from: orders, count: }\n"
+                  "  not: { from: orders, where: not (type == \"a\" or type == \"b\"), count: }\n"
+                  "  unless: { from: orders, where: not (type == \"a\" and price > 1), count: }\n"
+                  "  mixed: { from: orders, clock: { key: k, start: type == \"a\" and price > 1, stop: type == \"c\" } }\n"
                   "  none: { from: orders, where: type == \"a\" and type == \"b\", count: }\n"
                   "  clock: { from: orders, clock: { key: k, start: type == \"a\", stop: type == \"c\" } }\n"
                   "  users: { from: users, count: }\n");
     static const struct {
         const char *measure, *types;
-    } cases[] = {{"one", "a"},      {"both", "ab"}, {"either", "ac"}, {"other", "bcz"}, {"any", "abcz"},
-                 {"every", "abcz"}, {"none", ""},   {"clock", "ac"},  {"users", ""}};
+        bool decided;           /* by the type alone: nothing is tested */
+        uint32_t words[2], open; /* keyed: of `a` and of `c` */
+    } cases[] = {{"one", "a", true, {0}, 0},        {"both", "ab", false, {0}, 0},
+                 {"either", "ac", true, {0}, 0},    {"other", "bcz", true, {0}, 0},
+                 {"any", "abcz", false, {0}, 0},    {"every", "abcz", true, {0}, 0},
+                 {"none", "", true, {0}, 0},        {"not", "cz", true, {0}, 0},
+                 {"unless", "abcz", false, {0}, 0}, {"clock", "ac", true, {START, STOP}, 0},
+                 {"mixed", "ac", true, {0, STOP}, START}, {"users", "", true, {0}, 0}};
     for (size_t i = 0; i < KPID_COUNT_OF(cases); i++)
         for (const char *type = "abcz"; *type; type++) {
             char name[2] = {*type, '\0'};
-            cr_assert_eq(dispatched(model, name, cases[i].measure), strchr(cases[i].types, *type) != NULL,
-                         "%s %s", cases[i].measure, name);
+            const struct kpid_candidate *candidate = dispatched(model, name, cases[i].measure);
+            cr_assert_eq(candidate != NULL, strchr(cases[i].types, *type) != NULL, "%s %s", cases[i].measure, name);
+            if (candidate == NULL)
+                continue;
+            cr_assert_eq(candidate->outcome, cases[i].decided ? KPID_CANDIDATE_HOLDS : KPID_CANDIDATE_OPEN, "%s %s",
+                         cases[i].measure, name);
+            cr_assert(candidate->words == cases[i].words[*type == 'c'] && candidate->open == cases[i].open, "%s %s",
+                      cases[i].measure, name);
         }
-    cr_assert_eq(model->plans[0].n_measures, 8);
+    cr_assert_eq(model->plans[0].n_measures, 11);
     cr_assert_eq(model->plans[1].n_measures, 1);
     kpid_model_free(model);
 }
