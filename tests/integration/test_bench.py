@@ -69,6 +69,14 @@ class Bench(harness.TestCase):
         self.assertGreater(self.rows(table, "kpid / bare", 3)[0], 0)
         self.assertGreaterEqual(self.rows(table, "written / changed", 3)[0], 1)
 
+    def test_restart(self):
+        harness.shared_brokers()
+        table = run(os.path.join(harness.ROOT, "bench", "restart"), "--cells", 2000, "--clocks", 2000, "--marks", 20000,
+                    "--restarts", 1, "--build", harness.BUILD)
+        for words in ("connected ", "joined ", "restored ", "counted ", "committed "):
+            self.assertGreater(self.rows(table, words, 3)[0], 0)
+        self.assertIn("2000 open clocks, 20000 marks", table)
+
     def test_lookup(self):
         text = run(os.path.join(harness.ROOT, "bench", "lookup"), "--events", 40000, "--pairs", 1, "--agents", 100,
                    "--build", harness.BUILD)
