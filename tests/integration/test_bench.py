@@ -77,6 +77,13 @@ class Bench(harness.TestCase):
             self.assertGreater(self.rows(table, words, 3)[0], 0)
         self.assertIn("2000 open clocks, 20000 marks", table)
 
+    def test_stall(self):
+        harness.shared_brokers()
+        table = run(os.path.join(harness.ROOT, "bench", "stall"), "--dirty", 1000, "--commits", 1, "--build", harness.BUILD)
+        for words in ("without a commit, p99", "with a commit, longest"):
+            self.assertGreater(self.rows(table, words, 3)[0], 0)
+        self.assertIn("1 commits of 1000 cells", table)
+
     def test_lookup(self):
         text = run(os.path.join(harness.ROOT, "bench", "lookup"), "--events", 40000, "--pairs", 1, "--agents", 100,
                    "--build", harness.BUILD)
