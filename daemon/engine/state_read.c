@@ -126,6 +126,8 @@ static void read_touches(struct kpid_measure_state *m, struct kpid_unpack *in, u
         if (m && !in->bad)
             kpid_touch_put(m, r == SIZE_MAX ? 0 : (uint16_t)r, start, r == SIZE_MAX ? start : end);
     }
+    if (m)
+        m->n_cut = m->n_touches; /* who follows may have told them */
 }
 
 static bool read_measure_meta(struct kpid_shard *shard, struct kpid_unpack *in, bool *known, uint64_t format)

@@ -208,3 +208,41 @@ Test(format, corrections_are_told_again_where_they_have_no_numbers)
         rig_close(&rig);
     }
 }
+
+static void earliest(void *ctx, size_t measure_index, uint16_t rung, int64_t start_ms, int64_t end_ms)
+{
+    (void)measure_index;
+    (void)rung;
+    (void)end_ms;
+    if (start_ms < *(int64_t *)ctx)
+        *(int64_t *)ctx = start_ms;
+}
+
+/* Of a level all from the earliest change on is corrected, which is one note; but not one that somebody may have
+ * read in what was restored. */
+Test(format, a_note_that_was_restored_is_not_changed)
+{
+    struct rig rig;
+    struct kept kept = {0};
+    rig_open(&rig,
+             "sources: { s: { topics: [a], out_of_order: 10s, allowed_lateness: 50m } }\n"
+             "measures: { c: { from: s, clock: { key: ts, start: type == \"x\", stop: type == \"y\" } } }\n",
+             "kpis: { c: { formula: c.open, windows: [1m] } }\n");
+    rig_take(&rig, START + 30 * MINUTE);
+    rig_take(&rig, START + 9 * MINUTE);
+    keep(&kept, rig.shard);
+    restart(&rig, &kept);
+    struct kpid_shard *copy = kpid_shard_copy_new(rig.model, 0, 0);
+    follow(copy, &kept, 0);
+    cr_assert_gt(told(copy), 0);
+    rig_take(&rig, START + 3 * MINUTE);
+    size_t from = kept.n;
+    keep(&kept, rig.shard);
+    follow(copy, &kept, from);
+    int64_t from_ms = KPID_FOREVER;
+    kpid_shard_touched(copy, false, earliest, &from_ms);
+    cr_assert_eq(from_ms, START + 3 * MINUTE);
+    kpid_shard_free(copy);
+    kept_release(&kept);
+    rig_close(&rig);
+}
