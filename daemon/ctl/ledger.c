@@ -42,6 +42,25 @@ static void each_meta(void *ctx, const struct kpid_reply *reply)
     kpid_shard_free(shard);
 }
 
+/* Why events went to the dead letters: the reasons that there were. */
+static void print_reasons(const struct ctl *ctl, const struct kpid_ledger *sums)
+{
+    bool any = false;
+
+    fputs(ctl->json ? ",\"reasons\":{" : "", stdout);
+    for (int r = KPID_REASON_NONE + 1; r < KPID_REASON_N; r++) {
+        if (!sums->reasons[r])
+            continue;
+        const char *name = kpid_reason_name((enum kpid_reason)r);
+        if (ctl->json)
+            printf("%s\"%s\":%" PRIu64, any ? "," : "", name, sums->reasons[r]);
+        else
+            printf("%s %s %" PRIu64, any ? "," : "; dead letters:", name, sums->reasons[r]);
+        any = true;
+    }
+    fputs(ctl->json ? "}" : "", stdout);
+}
+
 static bool print_ledger(const struct ctl *ctl, uint32_t s, const struct kpid_ledger *sums)
 {
     const struct kpid_source *source = &ctl->model->sources[s];
@@ -65,6 +84,7 @@ static bool print_ledger(const struct ctl *ctl, uint32_t s, const struct kpid_le
             printf(",\"lost_range\":%" PRIu64, sums[t].lost_range);
         else if (sums[t].lost_range)
             printf("; lost_range %" PRIu64, sums[t].lost_range);
+        print_reasons(ctl, &sums[t]);
         puts(ctl->json ? (sum == sums[t].in ? ",\"balanced\":true}" : ",\"balanced\":false}")
                        : (sum == sums[t].in ? "  (balanced)" : "  (DOES NOT BALANCE)"));
     }
