@@ -14,6 +14,7 @@ import time
 import harness
 
 CHANNELS = ("web", "app", "store")
+GOOD, BAD = 10, 30  # moods; at a bad one the alert fires
 REPEATED = 0.01  # events that are sent twice
 SPOILED = 0.005  # further events that kpid can't count
 WINDOW_MS = 10_000
@@ -26,7 +27,7 @@ sources:
     topics: [{topic}]
     out_of_order: 1s
     allowed_lateness: 1h
-    idle_timeout: 20s
+    idle_timeout: 10m
     max_skew: off
     fields: {{ amount: {{ path: amount, type: number, scale: 2 }} }}
 measures:
@@ -35,15 +36,25 @@ measures:
   buyers: {{ from: shop, where: type == "order.created", distinct: customer, by: [channel] }}
   value: {{ from: shop, where: type == "order.created", quantiles: amount }}
   shipping: {{ from: shop, by: [channel], clock: {{ key: order, start: type == "order.created", stop: type == "order.shipped" }} }}
-  visits: {{ from: shop, where: type != "tick", session: {{ key: customer, gap: 3s }} }}
+  baskets: {{ from: shop, where: type == "order.created", distinct: order, by: [channel] }}
+  mood: {{ from: shop, where: type == "mood", mean: degrees }}
+  visits: {{ from: shop, where: exists(customer), session: {{ key: customer, gap: 3s }} }}
   paying: {{ from: shop, funnel: {{ key: order, within: 3s, steps: [ type == "order.created", type == "order.paid" ] }} }}
 kpis:
-  orders: {{ formula: orders, unit: count, windows: [{{ rolling: 10s, slide: 10s }}, all], by: [channel] }}
-  revenue: {{ formula: revenue, unit: EUR, windows: [{{ rolling: 10s, slide: 10s }}, all], by: [channel] }}
-  buyers: {{ formula: buyers, unit: count, windows: [{{ rolling: 10s, slide: 10s }}, all], by: [channel] }}
+  orders: {{ formula: orders, unit: count, windows: [{{ rolling: 10s, slide: 10s, history: 1000 }}, all], by: [channel] }}
+  revenue: {{ formula: revenue, unit: EUR, windows: [{{ rolling: 10s, slide: 10s, history: 1000 }}, all], by: [channel] }}
+  buyers: {{ formula: buyers, unit: count, windows: [{{ rolling: 10s, slide: 10s, history: 1000 }}, all], by: [channel] }}
+  baskets: {{ formula: baskets, unit: count, windows: [all], by: [channel] }}
+  mood:
+    formula: mood
+    unit: number
+    direction: down
+    windows: [{{ rolling: 1s, slide: 1s }}]
+    target: 10
+    alert: {{ crit: -50 %, clear: -20 %, for: 0s }}
   value_n: {{ formula: value.n, unit: count, windows: [all] }}
   value_p90: {{ formula: value.p90, unit: EUR, windows: [all] }}
-  shipped: {{ formula: shipping.n, unit: count, windows: [{{ rolling: 10s, slide: 10s }}, all], by: [channel] }}
+  shipped: {{ formula: shipping.n, unit: count, windows: [{{ rolling: 10s, slide: 10s, history: 1000 }}, all], by: [channel] }}
   ship_time: {{ formula: shipping.sum, unit: duration, windows: [all], by: [channel] }}
   open: {{ formula: shipping.open, unit: count, windows: [all], by: [channel] }}
   visits: {{ formula: visits.n, unit: count, windows: [all] }}
@@ -54,7 +65,8 @@ kpis:
 
 
 class Shop:
-    """Sends `rate` events a second from a thread of its own, until stop()."""
+    """Sends `rate` events a second from a thread of its own, until stop(). `mood` says in which one people are from now
+    on; it is watched by an alert."""
 
     def __init__(self, brokers, topic, partitions, seed, rate):
         self.topic, self.partitions, self.rate = topic, partitions, rate
@@ -64,10 +76,12 @@ class Shop:
         self.figures = {kpi: {} for kpi in ("orders", "revenue", "buyers", "shipped")}
         self.cents, self.buyers = {}, {}
         self.repeats = self.spoiled = 0
+        self.reasons = {}  # why -> how many were spoiled so
         self.lines = 0
         self.orders = 0
         self.later = []  # (ms, event): what is still to happen to orders
         self.again = []
+        self.mood, self.mood_due_ms, self.moods = GOOD, 0, 0
         self.stopped = threading.Event()
         self.producer = subprocess.Popen(
             [harness.tool("tests", "lib", "kpid-test-produce"), brokers, "--default-partitioner", "murmur2_random"],
@@ -83,6 +97,10 @@ class Shop:
         self.later = [(at, event) for at, event in self.later if at > now_ms]
         for event in due:
             event["ts"] = now_ms
+        if now_ms >= self.mood_due_ms:
+            self.mood_due_ms = now_ms + 100
+            self.moods += 1
+            due.append({"type": "mood", "ts": now_ms, "id": f"m{self.moods}", "degrees": self.mood})
         for _ in range(max(0, round(self.rate / 50 / 2.5 + self.rng.random() - 0.5))):
             self.orders += 1
             order = {"type": "order.created", "ts": now_ms, "id": f"c{self.orders}", "order": f"o{self.orders}",
@@ -96,7 +114,7 @@ class Shop:
         return due
 
     def send(self, event, partition=None):
-        line = {"topic": self.topic, "key": event.get("customer"), "value": event}
+        line = {"topic": self.topic, "key": event.get("customer", event["id"]), "value": event}
         if partition is not None:
             line["partition"] = partition
         self.producer.stdin.write(json.dumps(line) + "\n")
@@ -105,13 +123,15 @@ class Shop:
     def spoil(self, now_ms):
         """Something that belongs to the dead letters; its text says with which reason."""
         self.spoiled += 1
-        text = self.rng.choice((
-            '{"why": "syntax", "type": "order.created"',
-            '{"why": "no_time", "type": "order.created", "id": "%d"}' % self.spoiled,
-            '{"why": "wrong_type", "type": "order.created", "id": "w%d", "ts": %d, "amount": "much", "channel": "web"}'
-            % (self.spoiled, now_ms),
-            '{"why": "future", "type": "order.created", "id": "f%d", "ts": %d}' % (self.spoiled, now_ms + 10 ** 9),
+        why, rest = self.rng.choice((
+            ("syntax", '"type": "order.created"'),
+            ("no_time", '"type": "order.created", "id": "n%d"}' % self.spoiled),
+            ("wrong_type", '"type": "order.created", "id": "w%d", "ts": %d, "amount": "much", "channel": "web"}'
+             % (self.spoiled, now_ms)),
+            ("future", '"type": "order.created", "id": "f%d", "ts": %d}' % (self.spoiled, now_ms + 10 ** 9)),
         ))
+        self.reasons[why] = self.reasons.get(why, 0) + 1
+        text = f'{{"why": "{why}", {rest}'
         line = {"topic": self.topic, "key": str(self.spoiled), "raw": text}
         self.producer.stdin.write(json.dumps(line) + "\n")
         self.lines += 1
@@ -156,6 +176,8 @@ class Shop:
 
     def note(self, event):
         """Adds an event to the figures of its window and of the whole, (start | None, group) -> figure."""
+        if "channel" not in event:
+            return
         for at in ((start, group) for start in (event["ts"] // WINDOW_MS * WINDOW_MS, None)
                    for group in ("*", event["channel"])):
             if event["type"] == "order.created":
@@ -175,7 +197,7 @@ class Shop:
 
     def whole(self):
         """(kpi, group) -> figure of the window `all`, and the amounts in order; once the load has ended."""
-        events = [event for event in self.events.values() if event["type"] != "tick"]
+        events = [event for event in self.events.values() if "customer" in event]
         created = {e["order"]: e for e in events if e["type"] == "order.created"}
         figures = {(kpi, group): value for kpi, cells in self.figures.items()
                    for (start, group), value in cells.items() if start is None}

@@ -11,21 +11,30 @@ import harness
 import harness_redis
 
 
+ALERT = "kpi:{alert}:h"
+
+
+def headers_of(client, alert=False):
+    """Key of a shard's header -> (nonce, seq); with alert=True that of alerts too."""
+    found = {}
+    for key in [*client.scan_iter("kpi:s:*:h", count=1000), *([ALERT] if alert else [])]:
+        nonce, seq = client.hmget(key, "nonce", "seq")
+        found[key] = (nonce, int(seq or 0))
+    return found
+
+
 class Headers:
     """What tells of owners, whatever Redis is made of."""
 
-    def headers(self):
-        """Key of a shard's header -> (nonce, seq)."""
-        found = {}
-        for key in list(self.client.scan_iter("kpi:s:*:h", count=1000)):
-            nonce, seq = self.client.hmget(key, "nonce", "seq")
-            found[key] = (nonce, int(seq or 0))
-        return found
+    def headers(self, alert=False):
+        return headers_of(self.client, alert)
 
 
 class Redis(Headers, harness.Redis):
     """One server. Keeps what it has over a clean restart. `mark` puts a copy of the present state aside; `lose` kills the
-    server and brings that copy back, as a failover to a replica that lagged would."""
+    server and brings that copy back, as a failover to a replica that lagged would. Here and below `mark` takes the key
+    of a header that is to go back, and returns the headers that will come back with it, alerts' too.
+    """
 
     has_wires = True
 
@@ -37,9 +46,15 @@ class Redis(Headers, harness.Redis):
         self.process.wait(20)
         self.start()
 
-    def mark(self):
-        self.client.save()
-        shutil.copy(os.path.join(self.dir, "dump.rdb"), os.path.join(self.dir, "marked.rdb"))
+    def mark(self, _):
+        self.client.execute_command("CLIENT PAUSE", 60000, "WRITE")
+        try:
+            headers = self.headers(alert=True)
+            self.client.save()
+            shutil.copy(os.path.join(self.dir, "dump.rdb"), os.path.join(self.dir, "marked.rdb"))
+        finally:
+            self.client.execute_command("CLIENT UNPAUSE")
+        return headers
 
     def lose(self):
         self.kill()
@@ -59,8 +74,12 @@ class Sentinel(Headers, harness_redis.Sentinel):
 
     has_wires = False
 
-    def mark(self):
+    def __init__(self):
+        super().__init__(down_after_ms=2500)  # so that there is time to lose
+
+    def mark(self, _):
         self.hold()
+        return headers_of(self.replica.client, alert=True)
 
     def lose(self):
         self.fail_over()
@@ -70,28 +89,62 @@ class Sentinel(Headers, harness_redis.Sentinel):
 
 
 class _Client:
-    """Commands to a cluster. The library's client loses its way when slots move: then another one asks once more."""
+    """Commands to a cluster whose slots are on their way and whose masters change; the library's own client loses its
+    way there. A command is sent where the last one of its key was answered, follows MOVED and ASK, and is tried again
+    while a slot is on its way or a master away."""
 
-    def __init__(self, port):
-        self.port = port
+    DEADLINE_S = 20
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.places = {}  # key -> node
+
+    def _node(self, error):
+        port = int(str(error).rsplit(":", 1)[1])
+        return next(node for node in self.cluster.nodes if node.port == port)
+
+    @staticmethod
+    def _ask(node, name, args):
+        with node.client.pipeline(transaction=False) as pipe:
+            pipe.execute_command("ASKING")
+            getattr(pipe, name)(*args)
+            return pipe.execute()[1]
+
+    def _try(self, node, name, args):
+        try:
+            return getattr(node.client, name)(*args)
+        except harness.redis_client.ResponseError as error:
+            if not str(error).startswith("ASK "):
+                raise
+            return self._ask(self._node(error), name, args)
+
+    def call(self, name, *args):
+        end = time.monotonic() + self.DEADLINE_S * harness.SLOW
+        node = self.places.get(args[0]) or self.cluster.alive()[0]
+        while True:
+            try:
+                answer = self._try(node, name, args)
+                self.places[args[0]] = node
+                return answer
+            except (harness.redis_client.RedisError, OSError) as error:
+                if time.monotonic() > end:
+                    raise
+                moved = str(error).startswith("MOVED ")
+                node = self._node(error) if moved else self.cluster.alive()[0]
+            time.sleep(0.01)
+
+    def scan_iter(self, pattern, count=None):
+        found = set()
+        for node in self.cluster.alive():
+            try:
+                if node.client.role()[0] == "master":
+                    found.update(node.client.scan_iter(pattern, count=count))
+            except (harness.redis_client.RedisError, OSError):
+                pass  # its keys are not found now
+        return sorted(found)
 
     def __getattr__(self, name):
-        def call(*args, **kwargs):
-            for last in (*[False] * 50, True):
-                client = None
-                try:
-                    client = harness.redis_client.RedisCluster(host="127.0.0.1", port=self.port(), decode_responses=True)
-                    answer = getattr(client, name)(*args, **kwargs)
-                    return list(answer) if name == "scan_iter" else answer
-                except (harness.redis_client.RedisError, harness.redis_client.exceptions.RedisClusterException, OSError):
-                    if last:
-                        raise
-                    time.sleep(0.1)
-                finally:
-                    if client:
-                        client.close()
-
-        return call
+        return lambda *args: self.call(name, *args)
 
 
 class Cluster(Headers, harness_redis.Cluster):
@@ -100,20 +153,21 @@ class Cluster(Headers, harness_redis.Cluster):
     has_wires = False
 
     def __init__(self):
+        self._client = _Client(self)
         super().__init__(replicas=True)
         self.held = None
         self.moves = 0
-        self.still = threading.Lock() # no slot moves while masters change
+        self.still = threading.Lock()  # no slot moves while masters change
         self.ended = threading.Event()
         self.mover = threading.Thread(target=self._move_on, daemon=True)
         self.mover.start()
 
     @property
     def client(self):
-        return _Client(lambda: self.alive()[0].port)
+        return self._client
 
     @client.setter
-    def client(self, client):
+    def client(self, client):  # the library's, which is not wanted
         if client:
             client.close()
 
@@ -135,10 +189,14 @@ class Cluster(Headers, harness_redis.Cluster):
                 self.move(slot, next(node for node in masters if node is not source))
                 self.moves += 1
 
-    def mark(self):
+    def mark(self, key):
         self.still.acquire()
-        master = self.owner(self.slot(sorted(self.headers())[0]))
+        master = self.owner(self.slot(key))
         self.held = master, self.hold(master)
+        client = harness.redis_client.Redis(port=self.held[1].port, decode_responses=True, single_connection_client=True)
+        with client:
+            client.execute_command("READONLY")
+            return headers_of(client, alert=key == ALERT)
 
     def lose(self):
         self.fail_over(*self.held)

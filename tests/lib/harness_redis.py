@@ -12,10 +12,10 @@ logging.getLogger("redis.cluster").setLevel(logging.CRITICAL)  # it shows each r
 class _Sentinel(harness.Redis):
     """One sentinel; it writes into its configuration file what it learns."""
 
-    def __init__(self, monitored, name, password, sentinel_password):
+    def __init__(self, monitored, name, password, sentinel_password, down_after_ms):
         self.config = (
             f"sentinel monitor {name} 127.0.0.1 {monitored.port} 2\n"
-            f"sentinel down-after-milliseconds {name} 1000\n"
+            f"sentinel down-after-milliseconds {name} {down_after_ms}\n"
             f"sentinel failover-timeout {name} 5000\n"
         )
         if password:
@@ -39,7 +39,7 @@ class Sentinel:
     `replica` (harness.Redis) change places at a failover.
     """
 
-    def __init__(self, name="kpid", password=None, sentinel_password=None):
+    def __init__(self, name="kpid", password=None, sentinel_password=None, down_after_ms=1000):
         self.name = name
         self.password = password
         self.sentinel_password = sentinel_password
@@ -51,7 +51,7 @@ class Sentinel:
             self.replica = harness.Redis(*args, "--replicaof", "127.0.0.1", str(self.master.port), password=password)
             harness.wait_for(self._in_step, 20, "a replica in step")
             for _ in range(3):
-                self.sentinels.append(_Sentinel(self.master, name, password, sentinel_password))
+                self.sentinels.append(_Sentinel(self.master, name, password, sentinel_password, down_after_ms))
             harness.wait_for(self._all_see, 30, "sentinels that know of each other and of the replica")
         except Exception:
             self.close()
@@ -86,7 +86,7 @@ class Sentinel:
 
     def hold(self):
         """From now on the replica hears of nothing that is written, so that a failover loses it. It must come soon: a
-        replica that has been cut off for 10 s is not promoted."""
+        replica that has been cut off for ten times down_after_ms is not promoted."""
         self.replica.client.config_set("masterauth", "held")
         self.master.client.client_kill_filter(_type="slave", skipme=True)
         harness.wait_for(lambda: self.master.client.info("replication")["connected_slaves"] == 0, 10, "no replica")

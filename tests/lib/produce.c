@@ -21,7 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLUSH_TIMEOUT_MS = 60000, TOPIC_SIZE = 256 };
+/* Patience with brokers that stand still, as those of a busy machine do for a minute now and then. What
+ * belongs to a transaction can't have more than the broker gives that. */
+#define PATIENCE    "600000"
+#define TRANSACTION "60000"
+
+enum { FLUSH_TIMEOUT_MS = 60000, PATIENCE_MS = 600000, TOPIC_SIZE = 256 };
 
 struct counts {
     uint64_t acknowledged;
@@ -75,7 +80,8 @@ static rd_kafka_t *producer_new(const char *brokers, const char *partitioner, co
         {"linger.ms", "5"},
         {"batch.num.messages", "10000"},
         {"queue.buffering.max.messages", "500000"},
-        {"message.timeout.ms", "60000"},
+        {"message.timeout.ms", id ? TRANSACTION : PATIENCE},
+        {"socket.timeout.ms", id ? TRANSACTION : "10000"}, /* what was not answered is asked again */
         {"topic.metadata.propagation.max.ms", "1000"},
         {"queue.buffering.max.kbytes", "524288"},
         {"log_level", "3"},
@@ -287,7 +293,7 @@ int main(int argc, char **argv)
         return 2;
     int64_t lines = send_lines(kafka, id != NULL);
     if (!id)
-        rd_kafka_flush(kafka, FLUSH_TIMEOUT_MS);
+        rd_kafka_flush(kafka, PATIENCE_MS);
     printf("produced %llu\n", (unsigned long long)counts.acknowledged);
     bool whole = lines >= 0 && counts.acknowledged == (uint64_t)lines;
     if (!whole)
