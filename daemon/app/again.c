@@ -1,6 +1,8 @@
 /*
  * What was told is told again, because Redis lost it and this process still knows: states of alerts, what is final, and
- * every window that readers would find and whose panes are all kept. Nothing is judged.
+ * every window that readers would find and whose panes are all kept. Nothing is judged. Shards of which Redis lost a
+ * part too, and whose owner did not live, have to catch up: what is final beyond them waits for the watermark and is
+ * told then, as after a restart.
  */
 #include "evaluator.h"
 
@@ -51,6 +53,20 @@ static void calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
     }
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Goes back to where the figures are whole. */
+static void fall_back(struct progress *progress, int64_t until_ms)
+{
+    if (progress->final_ms <= until_ms)
+        return;
+    progress->judged_ms = later(progress->judged_ms, progress->final_ms);
+    progress->final_ms = progress->told_ms = progress->newest_ms = until_ms;
+}
+
 void kpid_evaluator_again(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources,
                           const struct kpid_evaluator *stored)
 {
@@ -63,15 +79,17 @@ void kpid_evaluator_again(struct kpid_evaluator *ev, const struct kpid_evaluator
             const struct kpid_window *window = &ev->model->kpis[k].windows[w];
             struct progress *progress = &ev->kpis[k].progress[w];
             progress->version = 0; /* the newest is told again, too */
+            fall_back(progress, kpid_kpi_watermark(ev, k));
+            int64_t judged_ms = later(progress->final_ms, progress->judged_ms);
+            if (judged_ms != KPID_NEVER && ev->sink->final)
+                ev->sink->final(ev->ctx, k, w, judged_ms);
             if (progress->final_ms == KPID_NEVER)
                 continue;
-            if (ev->sink->final)
-                ev->sink->final(ev->ctx, k, w, progress->final_ms);
             if (window->kind == KPID_WINDOW_ROLLING)
                 rolling(ev, k, w, progress->final_ms);
             else if (window->kind == KPID_WINDOW_CALENDAR)
                 calendar(ev, k, w, progress->final_ms);
-            else if (progress->last_final_ms != KPID_NEVER)
+            else if (progress->last_final_ms != KPID_NEVER && progress->last_final_ms <= progress->final_ms)
                 tell_window(ev, k, w, window->from_ms, progress->last_final_ms, KPID_PLACE_FINAL | KPID_PLACE_NEWEST);
         }
 }

@@ -44,6 +44,36 @@ Test(again, what_is_kept_is_told_again_and_nothing_else)
     rig_close(&rig);
 }
 
+/* The shard went back too: its figures of the last minutes are not whole, and are told as they become so. */
+Test(again, what_the_state_fell_behind_is_told_when_it_has_caught_up)
+{
+    enum { LOST = 3 };
+    struct rig rig;
+    hour_run(&rig);
+    struct kpid_evaluator *stored = kpid_evaluator_new(rig.model, rig_sink(), &rig);
+    kpid_shard_free(rig.shard);
+    rig.shard = kpid_shard_new(rig.model, 0, 0);
+    rig.offset = 0;
+    for (int64_t m = 0; m <= MINUTES - LOST; m++)
+        for (int64_t i = 0; i < minute_of(START + m * MINUTE); i++)
+            rig_take(&rig, START + m * MINUTE + i);
+    rig_view(&rig, START + (MINUTES - LOST) * MINUTE, false);
+    kpid_evaluator_again(rig.evaluator, &rig.source, stored);
+    cr_assert_eq(rig.wrong, 0);
+    cr_assert_gt(rig.windows, 0);
+    cr_assert_eq(rig.last_window_ms, START + (MINUTES - LOST - 1) * MINUTE);
+    for (int64_t m = MINUTES - LOST + 1; m <= MINUTES; m++) {
+        for (int64_t i = 0; i < minute_of(START + m * MINUTE); i++)
+            rig_take(&rig, START + m * MINUTE + i);
+        rig_round(&rig, START + m * MINUTE, false);
+        cr_assert_eq(rig.wrong, 0);
+        cr_assert_eq(rig.first_window_ms, START + (m - 1) * MINUTE);
+        cr_assert_eq(kpid_evaluator_telling(rig.evaluator), m < MINUTES);
+    }
+    kpid_evaluator_free(stored);
+    rig_close(&rig);
+}
+
 Test(again, who_does_not_know_what_was_final_begins_where_panes_are_kept)
 {
     struct rig rig;
