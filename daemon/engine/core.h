@@ -19,6 +19,15 @@ struct kpid_group {
     bool dirty;
 };
 
+/* A short name that was looked up lately, as two words. */
+struct kpid_group_memo {
+    uint64_t head, tail;
+    uint32_t len, gid;       /* len 0: none */
+};
+
+#define KPID_GROUP_MEMOS  32 /* a power of 2 */
+#define KPID_GROUP_SHORT  16 /* bytes of a name that a memo holds */
+
 struct kpid_groups {
     struct kpid_group *at;   /* by gid; [0] is __other__ */
     uint32_t n, cap, live;
@@ -28,6 +37,7 @@ struct kpid_groups {
     int64_t other_last_ms;   /* latest event that went to __other__, KPID_NEVER: none */
     uint64_t refused;        /* events, not groups */
     uint64_t hash;           /* names the grouping in stored state */
+    struct kpid_group_memo memos[KPID_GROUP_MEMOS];
 };
 
 void kpid_groups_init(struct kpid_groups *groups, uint64_t hash);
@@ -60,6 +70,17 @@ void kpid_pane_free(struct kpid_pane *pane, const struct kpid_agg *agg, struct k
 void *kpid_pane_cell(struct kpid_pane *pane, const struct kpid_agg *agg, struct kpid_groups *groups, uint32_t gid,
                      uint32_t *ret_position);
 const void *kpid_pane_find(const struct kpid_pane *pane, const struct kpid_agg *agg, uint32_t gid);
+uint32_t kpid_pane_look(const struct kpid_pane *pane, uint32_t gid); /* by the index */
+/* Where a group's cell stands, UINT32_MAX: it has none. */
+static inline uint32_t kpid_pane_position(const struct kpid_pane *pane, uint32_t gid)
+{
+    if (pane->index)
+        return kpid_pane_look(pane, gid);
+    for (uint32_t i = 0; i < pane->n; i++)
+        if (pane->gids[i] == gid)
+            return i;
+    return UINT32_MAX;
+}
 
 /* ---- the ladder of one measure ---- */
 

@@ -110,7 +110,21 @@ static void groups_insert(struct kpid_groups *groups, uint32_t gid, const char *
         groups_index_put(groups, gid);
 }
 
-uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t len, uint32_t max, int64_t ts_ms)
+/* The event times of a group that an event belongs to. */
+static inline void groups_see(struct kpid_groups *groups, uint32_t gid, int64_t ts_ms)
+{
+    struct kpid_group *group = &groups->at[gid];
+
+    if (ts_ms <= group->last_ms && ts_ms >= group->first_ms)
+        return;
+    if (ts_ms > group->last_ms)
+        group->last_ms = ts_ms;
+    else
+        group->first_ms = ts_ms;
+    kpid_groups_touch(groups, gid);
+}
+
+static uint32_t groups_find(struct kpid_groups *groups, const char *name, size_t len, uint32_t max, int64_t ts_ms)
 {
     uint64_t hash = kpid_hash(name, len, 0);
     uint32_t gid;
@@ -120,13 +134,7 @@ uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t
         for (uint32_t at = (uint32_t)hash & mask; (gid = groups->index[at]); at = (at + 1) & mask) {
             struct kpid_group *group = &groups->at[gid];
             if (group->hash == hash && group->name_len == len && !memcmp(group->name, name, len)) {
-                if (ts_ms > group->last_ms || ts_ms < group->first_ms) {
-                    if (ts_ms > group->last_ms)
-                        group->last_ms = ts_ms;
-                    else
-                        group->first_ms = ts_ms;
-                    kpid_groups_touch(groups, gid);
-                }
+                groups_see(groups, gid, ts_ms);
                 return gid;
             }
         }
@@ -144,6 +152,25 @@ uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t
     return gid;
 }
 
+uint32_t kpid_groups_intern(struct kpid_groups *groups, const char *name, size_t len, uint32_t max, int64_t ts_ms)
+{
+    uint64_t words[2] = { 0, 0 };
+
+    if (len > KPID_GROUP_SHORT)
+        return groups_find(groups, name, len, max, ts_ms);
+    memcpy(words, name, len);
+    uint64_t place = kpid_hash_mix(words[0], words[1]) % KPID_GROUP_MEMOS;
+    struct kpid_group_memo *memo = &groups->memos[place];
+    if (memo->len == len && memo->head == words[0] && memo->tail == words[1]) {
+        groups_see(groups, memo->gid, ts_ms);
+        return memo->gid;
+    }
+    uint32_t gid = groups_find(groups, name, len, max, ts_ms);
+    if (gid != KPID_GID_OTHER)
+        *memo = (struct kpid_group_memo){ words[0], words[1], (uint32_t)len, gid };
+    return gid;
+}
+
 void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name, size_t len, int64_t first_ms,
                      int64_t last_ms)
 {
@@ -156,6 +183,7 @@ void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name,
     }
     if (group->name) {
         /* A later page of the log: another group took the number over. */
+        memset(groups->memos, 0, sizeof(groups->memos));
         free(group->name);
         group->name = NULL;
         groups->live--;
@@ -178,6 +206,8 @@ void kpid_groups_expire(struct kpid_groups *groups, int64_t before_ms)
         groups_free_gid(groups, gid);
         gone = true;
     }
-    if (gone)
-        groups_index_rebuild(groups);
+    if (!gone)
+        return;
+    groups_index_rebuild(groups);
+    memset(groups->memos, 0, sizeof(groups->memos));
 }

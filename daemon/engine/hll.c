@@ -106,18 +106,17 @@ static uint32_t sparse_count(const struct kpid_hll *hll)
     return hll->used + (hll->has_zero ? 1 : 0);
 }
 
-static bool sparse_has(const struct kpid_hll *hll, uint64_t hash)
+static bool sparse_full(const struct kpid_hll *hll)
 {
-    if (hash == 0)
-        return hll->has_zero;
-    return hll->cap > 0 && hll->hashes[slot_find(hll->hashes, hll->cap, hash)] == hash;
+    return hll->used + 1 > hll->cap - (hll->cap + 7) / 8; /* at most 7/8, and never quite full */
 }
 
 bool kpid_hll_add(struct kpid_hll *hll, uint64_t hash)
 {
     if (hll->registers != NULL)
         return dense_add(hll->registers, hash);
-    if (sparse_has(hll, hash))
+    uint32_t slot = hll->cap > 0 ? slot_find(hll->hashes, hll->cap, hash) : 0;
+    if (hash == 0 ? hll->has_zero : hll->cap > 0 && hll->hashes[slot] == hash)
         return false;
     if (sparse_count(hll) == KPID_HLL_EXACT_MAX) {
         dense_make(hll);
@@ -128,9 +127,11 @@ bool kpid_hll_add(struct kpid_hll *hll, uint64_t hash)
         hll->has_zero = true;
         return true;
     }
-    if (hll->used + 1 > hll->cap - (hll->cap + 7) / 8) /* at most 7/8 full, and never quite full */
+    if (sparse_full(hll)) {
         sparse_grow(hll);
-    hll->hashes[slot_find(hll->hashes, hll->cap, hash)] = hash;
+        slot = slot_find(hll->hashes, hll->cap, hash);
+    }
+    hll->hashes[slot] = hash;
     hll->used++;
     return true;
 }

@@ -149,28 +149,38 @@ void kpid_lists_release(struct kpid_shard *shard, struct kpid_measure_state *m)
 
 /* ---- adding ---- */
 
-static void ladder_add_to(struct kpid_shard *shard, uint32_t measure, uint32_t list_index, struct kpid_pane *pane,
-                          uint32_t gid, const struct kpid_sample *sample)
+/* Most samples find their cell there, and marked since the last commit. Inlined: an event comes here for each measure
+ * and grouping. */
+__attribute__((always_inline)) static inline void ladder_add_to(struct kpid_shard *shard, uint32_t measure, uint32_t grouping, uint32_t rung,
+                                 struct kpid_pane *pane, uint32_t gid, const struct kpid_sample *sample)
 {
     struct kpid_measure_state *m = &shard->measures[measure];
     const struct kpid_measure *def = m->def;
-    uint32_t position, n = pane->n;
-    void *cell = kpid_pane_cell(pane, def->agg, &shard->groups[def->groupings[list_index / def->n_rungs]], gid,
-                                &position);
+    const struct kpid_agg *agg = def->agg;
+    uint32_t position = kpid_pane_position(pane, gid);
 
-    m->cells += pane->n - n;
-    m->heap_bytes -= cell_heap(m, cell);
-    def->agg->add(cell, sample, &def->param);
-    m->heap_bytes += cell_heap(m, cell);
-    kpid_pane_mark(shard, measure, list_index, pane, position);
+    if (position == UINT32_MAX) {
+        kpid_pane_cell(pane, agg, &shard->groups[def->groupings[grouping]], gid, &position);
+        m->cells++;
+    }
+    void *cell = pane->cells + (size_t)position * agg->cell_bytes;
+    if (agg->heap_bytes) {
+        m->heap_bytes -= agg->heap_bytes(cell);
+        agg->add(cell, sample, &def->param);
+        m->heap_bytes += agg->heap_bytes(cell);
+    } else {
+        agg->add(cell, sample, &def->param);
+    }
+    if (!pane->listed || !(pane->dirty[position / 8] >> position % 8 & 1))
+        kpid_pane_mark(shard, measure, grouping * (uint32_t)def->n_rungs + rung, pane, position);
 }
 
 /* Steps of levels that lie before everything a rung keeps go to its base. */
-static void ladder_add_to_base(struct kpid_shard *shard, uint32_t measure, uint32_t list_index, uint32_t gid,
-                               const struct kpid_sample *sample)
+static void ladder_add_to_base(struct kpid_shard *shard, uint32_t measure, uint32_t grouping, uint32_t rung,
+                               uint32_t gid, const struct kpid_sample *sample)
 {
     struct kpid_measure_state *m = &shard->measures[measure];
-    struct kpid_pane_list *list = &m->lists[list_index];
+    struct kpid_pane_list *list = kpid_list(m, grouping, rung);
 
     if (!m->def->agg->levels || sample->kind != KPID_SAMPLE_LEVEL)
         return;
@@ -178,44 +188,52 @@ static void ladder_add_to_base(struct kpid_shard *shard, uint32_t measure, uint3
         list->base = kpid_pane_new(KPID_NEVER);
         shard->n.panes++;
     }
-    ladder_add_to(shard, measure, list_index, list->base, gid, sample);
+    ladder_add_to(shard, measure, grouping, rung, list->base, gid, sample);
+}
+
+/* A sample behind what was merged upward already belongs there, too. True: some pane took it. */
+static bool ladder_add_above(struct kpid_shard *shard, uint32_t measure, uint32_t grouping, uint32_t gid,
+                             const struct kpid_sample *sample, int64_t ts_ms)
+{
+    struct kpid_measure_state *m = &shard->measures[measure];
+    const struct kpid_measure *def = m->def;
+    bool taken = false;
+
+    for (uint32_t r = 1; r < def->n_rungs; r++) {
+        if (ts_ms >= m->marks[r].merged_ms)
+            continue;
+        int64_t start = kpid_rung_start(&def->rungs[r], ts_ms);
+        if (start < m->marks[r].floor_ms || ts_ms < start) { /* ts < start: before the `from` of `all` */
+            ladder_add_to_base(shard, measure, grouping, r, gid, sample);
+            continue;
+        }
+        ladder_add_to(shard, measure, grouping, r, kpid_list_make(shard, kpid_list(m, grouping, r), start), gid,
+                      sample);
+        taken = true;
+    }
+    return taken;
 }
 
 bool kpid_ladder_add(struct kpid_shard *shard, uint32_t measure, uint32_t grouping, uint32_t gid, int64_t ts_ms,
                      const struct kpid_sample *sample)
 {
     struct kpid_measure_state *m = &shard->measures[measure];
-    const struct kpid_measure *def = m->def;
-    uint32_t base = grouping * (uint32_t)def->n_rungs;
-    bool taken = false;
+    int64_t width_ms = m->def->rungs[0].width_ms;
+    bool taken = ts_ms >= m->marks[0].floor_ms;
 
     m->version++;
     m->epoch += ts_ms < m->gathered_ms;
-    if (ts_ms >= m->marks[0].floor_ms) {
-        struct kpid_pane_list *list = &m->lists[base];
-        struct kpid_pane *pane = NULL;
-        if (list->last < list->n)
-            pane = list->at[list->head + list->last];
-        if (!pane || (uint64_t)(ts_ms - pane->start_ms) >= (uint64_t)def->rungs[0].width_ms)
-            pane = kpid_list_make(shard, list, floor_to(ts_ms, def->rungs[0].width_ms));
-        ladder_add_to(shard, measure, base, pane, gid, sample);
-        taken = true;
+    if (taken) {
+        struct kpid_pane_list *list = kpid_list(m, grouping, 0);
+        struct kpid_pane *pane = list->last < list->n ? list->at[list->head + list->last] : NULL;
+        if (!pane || (uint64_t)(ts_ms - pane->start_ms) >= (uint64_t)width_ms)
+            pane = kpid_list_make(shard, list, floor_to(ts_ms, width_ms));
+        ladder_add_to(shard, measure, grouping, 0, pane, gid, sample);
     } else {
-        ladder_add_to_base(shard, measure, base, gid, sample);
+        ladder_add_to_base(shard, measure, grouping, 0, gid, sample);
     }
-    if (ts_ms >= m->max_merged_ms)
-        return taken;
-    for (uint32_t r = 1; r < def->n_rungs; r++) {
-        if (ts_ms >= m->marks[r].merged_ms)
-            continue;
-        int64_t start = kpid_rung_start(&def->rungs[r], ts_ms);
-        if (start < m->marks[r].floor_ms || ts_ms < start) { /* ts < start: before the `from` of `all` */
-            ladder_add_to_base(shard, measure, base + r, gid, sample);
-            continue;
-        }
-        ladder_add_to(shard, measure, base + r, kpid_list_make(shard, &m->lists[base + r], start), gid, sample);
-        taken = true;
-    }
+    if (ts_ms < m->max_merged_ms)
+        taken |= ladder_add_above(shard, measure, grouping, gid, sample, ts_ms);
     return taken;
 }
 

@@ -34,15 +34,10 @@ static uint32_t pane_slot(uint32_t gid, uint32_t mask)
     return (gid * 2654435761u) & mask;
 }
 
-static uint32_t pane_position(const struct kpid_pane *pane, uint32_t gid)
+uint32_t kpid_pane_look(const struct kpid_pane *pane, uint32_t gid)
 {
-    if (!pane->index) {
-        for (uint32_t i = 0; i < pane->n; i++)
-            if (pane->gids[i] == gid)
-                return i;
-        return UINT32_MAX;
-    }
     uint32_t mask = pane->index_cap - 1, found;
+
     for (uint32_t at = pane_slot(gid, mask); (found = pane->index[at]); at = (at + 1) & mask)
         if (pane->gids[found - 1] == gid)
             return found - 1;
@@ -73,7 +68,7 @@ static void pane_grow(struct kpid_pane *pane, size_t cell_bytes)
 void *kpid_pane_cell(struct kpid_pane *pane, const struct kpid_agg *agg, struct kpid_groups *groups, uint32_t gid,
                      uint32_t *ret_position)
 {
-    uint32_t position = pane_position(pane, gid);
+    uint32_t position = kpid_pane_position(pane, gid);
 
     if (position == UINT32_MAX) {
         if (pane->n == pane->cap)
@@ -99,6 +94,6 @@ void *kpid_pane_cell(struct kpid_pane *pane, const struct kpid_agg *agg, struct 
 
 const void *kpid_pane_find(const struct kpid_pane *pane, const struct kpid_agg *agg, uint32_t gid)
 {
-    uint32_t position = pane_position(pane, gid);
+    uint32_t position = kpid_pane_position(pane, gid);
     return position == UINT32_MAX ? NULL : pane->cells + (size_t)position * agg->cell_bytes;
 }

@@ -177,12 +177,16 @@ enum kpid_reason kpid_shard_prepare(struct kpid_shard *shard, const struct kpid_
                 continue;
         }
         p->measure = c->place;
-        p->sample = (struct kpid_sample){ .ts_ms = event->ts_ms, .topic = record->topic, .weight = 1,
-                                          .partition = (uint32_t)record->partition, .offset = record->offset };
-        enum kpid_reason reason = m->keys
-                                      ? prepare_keyed(shard, m->def, c, event, p, &mismatch, &absent, &wanted)
-                                      : prepare_value(shard, m->def, event, p, &absent);
-        bool grouped = !m->keys || m->def->agg->keyed->has_groups(&m->def->keyed, p->words);
+        enum kpid_reason reason;
+        bool grouped = true;
+        if (m->keys) {
+            reason = prepare_keyed(shard, m->def, c, event, p, &mismatch, &absent, &wanted);
+            grouped = m->def->agg->keyed->has_groups(&m->def->keyed, p->words);
+        } else {
+            p->sample = (struct kpid_sample){ .ts_ms = event->ts_ms, .topic = record->topic, .weight = 1,
+                                              .partition = (uint32_t)record->partition, .offset = record->offset };
+            reason = prepare_value(shard, m->def, event, p, &absent);
+        }
         if (reason == KPID_REASON_NONE && wanted && grouped && !absent)
             reason = check_groups(shard, m->def, event);
         if (reason != KPID_REASON_NONE)
