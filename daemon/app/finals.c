@@ -117,7 +117,8 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
         if (last > boundary)
             for (int64_t end = first_kept(window, boundary, last); end <= last; end += window->length_ms) {
                 struct occasion one = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
-                                       .boundary_ms = end, .final = true, .places = KPID_PLACE_WINDOW };
+                                        .boundary_ms = end, .final = true,
+                                        .places = KPID_PLACE_WINDOW | (again ? KPID_PLACE_AGAIN : 0) };
                 if (!again || kpid_window_kept(ev, k, w, one.start_ms, end))
                     kpid_occasion_run(ev, &one);
             }

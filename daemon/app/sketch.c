@@ -42,14 +42,17 @@ static void sink_down(struct kpid_picks *picks, size_t at)
     }
 }
 
-static void pick(struct kpid_picks *picks, size_t most, struct pick candidate)
+/* True: *ret_out is none of the largest. */
+static bool pick(struct kpid_picks *picks, size_t most, struct pick candidate, struct pick *ret_out)
 {
     if (picks->n == most) {
+        *ret_out = candidate;
         if (!most || is_less(&candidate, &picks->at[0]))
-            return;
+            return true;
+        *ret_out = picks->at[0];
         picks->at[0] = candidate;
         sink_down(picks, 0);
-        return;
+        return true;
     }
     if (picks->n == picks->cap) {
         picks->cap = picks->cap ? picks->cap * 2 : 16;
@@ -61,6 +64,21 @@ static void pick(struct kpid_picks *picks, size_t most, struct pick candidate)
         at = (at - 1) / 2;
     }
     picks->at[at] = candidate;
+    return false;
+}
+
+static void tell(struct kpid_evaluator *ev, const struct occasion *o, const struct kpid_sketch *sketch,
+                 const struct pick *pick, const void *cell)
+{
+    const struct kpid_snapshot snapshot = {.kpi = o->kpi,
+                                           .window = o->window,
+                                           .group = pick->group,
+                                           .other = pick->other,
+                                           .start_ms = o->start_ms,
+                                           .end_ms = o->end_ms,
+                                           .boundary_ms = o->boundary_ms,
+                                           .samples = pick->samples};
+    ev->sink->sketch(ev->ctx, o->kpi, sketch, &snapshot, cell);
 }
 
 /* ---- for occasion.c ---- */
@@ -95,10 +113,14 @@ void kpid_sketches_take(struct kpid_evaluator *ev, const struct occasion *o,
             continue;
         if (total)
             ev->sink->sketch(ev->ctx, o->kpi, &kpi->sketches[i], snapshot, cell);
-        else if (kpi->sketches[i].groups)
-            pick(&plan->picks[i], kpi->history_groups,
-                 (struct pick){snapshot->samples, plan->progress[o->window].groups, snapshot->group, cell,
-                               snapshot->other});
+        struct pick candidate = {snapshot->samples, plan->progress[o->window].groups, snapshot->group, cell,
+                                 snapshot->other},
+                    out;
+        /* Readers may have that of a group from before. */
+        bool before = o->revision > 0 || o->places & KPID_PLACE_AGAIN;
+        if (!total && kpi->sketches[i].groups &&
+            pick(&plan->picks[i], kpi->history_groups, candidate, &out) && before)
+            tell(ev, o, &kpi->sketches[i], &out, NULL);
     }
 }
 
@@ -116,17 +138,8 @@ void kpid_sketches_end(struct kpid_evaluator *ev, const struct occasion *o)
         struct kpid_picks *picks = &ev->kpis[o->kpi].picks[i];
         if (picks->n)
             qsort(picks->at, picks->n, sizeof(*picks->at), by_seq);
-        for (size_t k = 0; k < picks->n; k++) {
-            const struct kpid_snapshot snapshot = {.kpi = o->kpi,
-                                                   .window = o->window,
-                                                   .group = picks->at[k].group,
-                                                   .other = picks->at[k].other,
-                                                   .start_ms = o->start_ms,
-                                                   .end_ms = o->end_ms,
-                                                   .boundary_ms = o->boundary_ms,
-                                                   .samples = picks->at[k].samples};
-            ev->sink->sketch(ev->ctx, o->kpi, &kpi->sketches[i], &snapshot, picks->at[k].cell);
-        }
+        for (size_t k = 0; k < picks->n; k++)
+            tell(ev, o, &kpi->sketches[i], &picks->at[k], picks->at[k].cell);
         picks->n = 0;
     }
 }

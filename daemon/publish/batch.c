@@ -40,13 +40,22 @@ static int by_samples(const void *left, const void *right)
     return order ? order : COMPARE(a->seq, b->seq);
 }
 
+static void reverse(struct kpid_entry *entries, size_t n)
+{
+    for (size_t i = 0; i + i + 1 < n; i++) {
+        struct kpid_entry entry = entries[i];
+        entries[i] = entries[n - 1 - i];
+        entries[n - 1 - i] = entry;
+    }
+}
+
 /* Of several snapshots of one group and window the last holds; of the groups of one window the largest are
- * kept. The others still go to Kafka where nothing else takes them there. */
+ * kept. The others still go to Kafka where nothing else takes them there; and out of a window that readers may
+ * have already, ahead of the largest, for which they make room. */
 static void windows_choose(struct kpid_list *list, uint32_t most)
 {
     qsort(list->entries, list->n, sizeof *list->entries, by_field);
     size_t n = 0;
-    int64_t window_ms = 0;
     for (size_t i = 0; i < list->n; i++) {
         const struct kpid_entry *entry = &list->entries[i], *next = entry + 1;
         bool last =
@@ -55,18 +64,25 @@ static void windows_choose(struct kpid_list *list, uint32_t most)
             list->entries[n++] = *entry;
     }
     qsort(list->entries, n, sizeof *list->entries, by_samples);
-    size_t kept = 0, of_window = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct kpid_entry entry = list->entries[i];
-        if (i && entry.start_ms != window_ms)
-            of_window = 0;
-        window_ms = entry.start_ms;
-        if (of_window++ >= most) {
-            if (!entry.kafka)
+    size_t kept = 0;
+    for (size_t i = 0, end; i < n; i = end) {
+        struct kpid_entry *of_window = list->entries + kept;
+        size_t n_largest = 0, n_other = 0;
+        for (end = i; end < n && list->entries[end].start_ms == list->entries[i].start_ms; end++) {
+            struct kpid_entry entry = list->entries[end];
+            if (n_largest < most) {
+                n_largest++;
+            } else if (entry.again || entry.kafka) {
+                entry.op = entry.again ? KPID_OP_DROP : KPID_OP_NOTHING;
+                n_other++;
+            } else {
                 continue;
-            entry.op = KPID_OP_NOTHING;
+            }
+            list->entries[kept++] = entry;
         }
-        list->entries[kept++] = entry;
+        reverse(of_window, n_largest);
+        reverse(of_window + n_largest, n_other);
+        reverse(of_window, n_largest + n_other);
     }
     list->n = kept;
 }
@@ -131,7 +147,7 @@ const struct kpid_entry *kpid_batch_entries(const struct kpid_round *round, cons
 
 static bool in_window(const struct kpid_entry *entry)
 {
-    return entry->op & (KPID_PLACE_WINDOW | KPID_OP_WINDOW_GROUP) && entry->op != KPID_OP_NOTHING;
+    return (entry->op & (KPID_PLACE_WINDOW | KPID_OP_WINDOW_GROUP | KPID_OP_DROP)) != 0;
 }
 
 /* Adds the keys of the windows that the batch touches and notes in `numbers` which one each entry means.
@@ -181,7 +197,8 @@ void kpid_batch_send(struct kpid_publisher *publisher, const struct kpid_batch *
         kpid_part_add(publisher, bytes + entry->field.at, entry->field.len);
         kpid_part_add_int(publisher, entry->start_ms);
         kpid_part_add_uint(publisher, entry->revision);
-        kpid_part_add(publisher, bytes + entry->json.at, entry->json.len);
+        bool unwritten = entry->op == KPID_OP_NOTHING || entry->op == KPID_OP_DROP;
+        kpid_part_add(publisher, bytes + entry->json.at, unwritten ? 0 : entry->json.len);
     }
     kpid_parts_eval(publisher, KPID_SCRIPT_SNAPSHOTS, n_keys, done, ctx);
 }

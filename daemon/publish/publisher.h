@@ -38,6 +38,7 @@ struct kpid_alert_op {
 struct kpid_entry {
     uint8_t op; /* kpid_place bits or KPID_OP_... */
     bool kafka; /* goes to the snapshots' topic too */
+    bool again; /* readers may have the window from before: a revision, or told again */
     uint32_t revision, seq;
     int64_t start_ms;
     uint64_t samples, field_hash;

@@ -194,6 +194,7 @@ void kpid_round_snapshot(struct kpid_publisher *publisher, const struct kpid_sna
     if (!(places & ~(unsigned)KPID_PLACE_AGAIN))
         return;
     struct kpid_entry entry = {.kafka = true,
+                               .again = snapshot->revision > 0 || places & KPID_PLACE_AGAIN,
                                .revision = snapshot->revision,
                                .start_ms = snapshot->start_ms,
                                .samples = snapshot->samples};

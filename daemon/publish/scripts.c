@@ -93,6 +93,7 @@ static const char snapshots_text[] =
     "      or redis.call('HLEN', win) < groups + redis.call('HEXISTS', win, '*')) then\n"
     "    redis.call('HSET', win, field, json); touched[win] = ARGV[i + 3]\n"
     "  end\n"
+    "  if bit.band(op, 128) ~= 0 then redis.call('HDEL', win, field) end\n"
     "end\n"
     "for win, start in pairs(touched) do\n"
     "  redis.call('ZADD', KEYS[3], start, start)\n"
@@ -130,7 +131,7 @@ static const char index_text[] =
     "end\n"
     "return 1\n";
 
-/* KEYS writer, value ...; ARGV term, tick, ttl of the writer, then for each value: ttl, bytes.
+/* KEYS writer, value ...; ARGV term, tick, ttl of the writer, then for each value: ttl, bytes ('': it goes).
  * -> {0, term:tick found} or {1}. */
 static const char values_text[] =
     "local term, tick = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
@@ -142,7 +143,8 @@ static const char values_text[] =
     "end\n"
     "for k = 2, #KEYS do\n"
     "  local ttl, bytes = ARGV[2 * k], ARGV[2 * k + 1]\n"
-    "  if ttl == '0' then redis.call('SET', KEYS[k], bytes) else redis.call('SET', KEYS[k], bytes, 'PX', ttl) end\n"
+    "  if bytes == '' then redis.call('UNLINK', KEYS[k])\n"
+    "  elseif ttl == '0' then redis.call('SET', KEYS[k], bytes) else redis.call('SET', KEYS[k], bytes, 'PX', ttl) end\n"
     "end\n"
     "redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2])\n"
     "if ARGV[3] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end\n"

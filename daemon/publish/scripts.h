@@ -25,5 +25,6 @@ const char *kpid_script_text(enum kpid_script_name name); /* borrowed for ever *
 #define KPID_OP_WINDOW_GROUP 16U /* kpi:win, but a new group only while there are fewer than history_groups  \
                                   */
 #define KPID_OP_NOTHING 32U
+#define KPID_OP_DROP    128U /* out of kpi:win: no longer one of the largest */
 
 #endif

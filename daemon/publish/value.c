@@ -42,7 +42,8 @@ void kpid_round_sketch(struct kpid_publisher *publisher, uint32_t kpi, const str
     }
     op->rest = piece_since(round, at);
     at = round->bytes.len;
-    measure->agg->redis(cell, &round->bytes);
+    if (cell)
+        measure->agg->redis(cell, &round->bytes);
     op->bytes = piece_since(round, at);
 }
 

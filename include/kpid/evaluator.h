@@ -23,7 +23,7 @@ struct kpid_sink {
     void (*group_delete)(void *ctx, uint32_t kpi, uint32_t window, const char *const *group);
     /* A measure's cell for Redis' own commands, of a window that kpi:win keeps: the total's before its snapshot, those of
      * the history_groups largest groups behind all snapshots of the window. Of the snapshot only window, group and samples
-     * are set then. */
+     * are set then. NULL: in a window that readers may have already, the group is none of the largest. */
     void (*sketch)(void *ctx, uint32_t kpi, const struct kpid_sketch *sketch, const struct kpid_snapshot *snapshot,
                    const void *cell);
     void (*meta)(void *ctx, uint32_t kpi, uint32_t window, int64_t watermark_ms); /* once a round for what changed */

@@ -104,13 +104,14 @@ void kpid_round_transition(struct kpid_publisher *publisher, const struct kpid_t
 enum kpid_place {
     KPID_PLACE_NEWEST = 1,  /* kpi:snap field <group> */
     KPID_PLACE_FINAL = 2,   /* kpi:snap field <group>@final */
-    KPID_PLACE_WINDOW = 4,  /* kpi:win and kpi:wins */
+    KPID_PLACE_WINDOW = 4,  /* kpi:win and kpi:wins; all groups of a window in one round: the largest are chosen */
     KPID_PLACE_HISTORY = 8, /* kpi:hist (totals) */
     KPID_PLACE_AGAIN = 64   /* beside the others: told again because Redis lost it; history says `restarted` */
 };
 void kpid_round_snapshot(struct kpid_publisher *publisher, const struct kpid_snapshot *snapshot, int64_t as_of_ms,
                          int64_t lag, unsigned places);
-/* kpi:hll of a window: `cell` is of the sketch's measure, read where the snapshot was. Kept as long as kpi:win. */
+/* kpi:hll of a window: `cell` is of the sketch's measure, read where the snapshot was; NULL: readers are to have none any
+ * more. Kept as long as kpi:win. */
 void kpid_round_sketch(struct kpid_publisher *publisher, uint32_t kpi, const struct kpid_sketch *sketch,
                        const struct kpid_snapshot *snapshot, const void *cell);
 /* @meta of a snapshot hash. */

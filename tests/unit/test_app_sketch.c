@@ -18,9 +18,10 @@ static const char config[] =
 
 struct found {
     const struct kpid_model *model;
-    size_t totals[3], groups[3], of_others, compared;
+    size_t totals[3], groups[3], gone[3], of_others, compared;
     long long figures[256]; /* of the window at work's snapshots, by the group's letter, 0: the total */
     uint64_t samples[256];
+    bool left[256]; /* readers are to have none of it */
 };
 
 static void take_sketch(void *ctx, uint32_t kpi, const struct kpid_sketch *sketch, const struct kpid_snapshot *snapshot,
@@ -32,9 +33,16 @@ static void take_sketch(void *ctx, uint32_t kpi, const struct kpid_sketch *sketc
     cr_assert_eq(sketch->window, snapshot->window);
     cr_assert_eq(snapshot->boundary_ms, snapshot->end_ms);
     cr_assert(snapshot->window == 1 || snapshot->start_ms % (10 * MINUTE) == 0);
+    if (!cell) {
+        cr_assert(snapshot->group);
+        found->left[(unsigned char)snapshot->group[0][0]] = true;
+        found->gone[snapshot->window]++;
+        return;
+    }
     long long figure = (long long)measure->agg->read(cell, 0, &measure->param).exact.m;
     if (!snapshot->group) {
         memset(found->samples, 0, sizeof found->samples);
+        memset(found->left, 0, sizeof found->left);
         found->figures[0] = figure;
     } else { /* they come behind the snapshots of all groups: two of them, and none that is left out is larger */
         unsigned char letter = (unsigned char)snapshot->group[0][0];
@@ -42,6 +50,7 @@ static void take_sketch(void *ctx, uint32_t kpi, const struct kpid_sketch *sketc
         for (int c = 'a'; c < 'e'; c++)
             larger += found->samples[c] > found->samples[letter];
         cr_assert_lt(larger, 2);
+        cr_assert_not(found->left[letter]);
         cr_assert_eq(figure, found->figures[letter]);
         found->compared++;
     }
@@ -95,6 +104,16 @@ Test(app_sketch, with_the_windows_that_are_kept)
     cr_assert_eq(found.groups[1], 2);
     cr_assert_eq(found.totals[2], 0);
     cr_assert_eq(found.compared, 3 * (found.totals[0] + found.totals[1]));
+    cr_assert_eq(found.gone[0] + found.gone[1], 0, "nobody can have any of the small ones");
+
+    /* Told again, which of the groups are the largest may have changed since. */
+    struct kpid_evaluator *stored = kpid_evaluator_new(model, &sink, &found);
+    size_t before = found.totals[0];
+    kpid_evaluator_again(evaluator, &view, stored);
+    cr_assert_gt(found.totals[0], before);
+    cr_assert_eq(found.gone[0], 2 * (found.totals[0] - before));
+    cr_assert_eq(found.gone[1], 2);
+    kpid_evaluator_free(stored);
     kpid_evaluator_free(evaluator);
     kpid_shard_free(shard);
     kpid_decoder_free(decoder);

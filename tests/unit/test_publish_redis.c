@@ -248,6 +248,80 @@ Test(publish_redis, largest_groups_are_kept)
     rig_stop(&rig);
 }
 
+static void add_revised(struct owner *owner, const char *name, uint64_t samples, uint32_t revision, unsigned places)
+{
+    const char *group[] = {name, "x"};
+    struct kpid_snapshot snapshot = snapshot_of(group, 0);
+    snapshot.samples = samples;
+    snapshot.revision = revision;
+    kpid_round_snapshot(owner->publisher, &snapshot, NOON, 0, places);
+}
+
+static void expect_kept(struct rig *rig, const char *a, const char *a_samples, const char *b, const char *b_samples)
+{
+    char key[64];
+    snprintf(key, sizeof key, "kpi:win:{conversion:5m}:%lld", (long long)start_of(0));
+    cr_assert_eq(ask_number(rig, "HLEN %s", key), 3);
+    cr_assert(ask_text(rig, "HGET %s *", key));
+    cr_assert_str_eq(json_text(json_parse(ask_text(rig, "HGET %s %s|x", key, a)), "samples"), a_samples);
+    cr_assert_str_eq(json_text(json_parse(ask_text(rig, "HGET %s %s|x", key, b)), "samples"), b_samples);
+}
+
+/* A correction may change which groups are the largest: whoever falls out is not left with the figure of before. */
+Test(publish_redis, a_revision_chooses_the_largest_anew)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    add_revised(&owner, "a", 100, 0, KPID_PLACE_WINDOW);
+    add_revised(&owner, "b", 50, 0, KPID_PLACE_WINDOW);
+    add_revised(&owner, "c", 10, 0, KPID_PLACE_WINDOW);
+    add(&owner, NULL, 0, 160, KPID_PLACE_WINDOW);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    expect_kept(&rig, "a", "100", "b", "50");
+    add_revised(&owner, "a", 100, 1, KPID_PLACE_WINDOW);
+    add_revised(&owner, "b", 9, 1, KPID_PLACE_WINDOW);
+    add_revised(&owner, "c", 10, 1, KPID_PLACE_WINDOW);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    expect_kept(&rig, "a", "100", "c", "10");
+    /* Told again by a successor, without a revision. */
+    add_revised(&owner, "a", 1, 0, KPID_PLACE_WINDOW | KPID_PLACE_AGAIN);
+    add_revised(&owner, "b", 9, 0, KPID_PLACE_WINDOW | KPID_PLACE_AGAIN);
+    add_revised(&owner, "c", 10, 0, KPID_PLACE_WINDOW | KPID_PLACE_AGAIN);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    expect_kept(&rig, "c", "10", "b", "9");
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+/* The largest come last, behind more than one batch of those that make room for them. */
+Test(publish_redis, a_revision_of_many_groups)
+{
+    SKIP_WITHOUT_REDIS();
+    enum { N = 3500 };
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    add(&owner, NULL, 0, 1, KPID_PLACE_WINDOW);
+    for (uint32_t revision = 0; revision < 3; revision++) {
+        for (int i = 0; i < N; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "g%d", i);
+            add_revised(&owner, name, (uint64_t)(revision % 2 ? i + 1 : N - i), revision, KPID_PLACE_WINDOW);
+        }
+        cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+        if (revision % 2)
+            expect_kept(&rig, "g3499", "3500", "g3498", "3499");
+        else
+            expect_kept(&rig, "g0", "3500", "g1", "3499");
+    }
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
 Test(publish_redis, what_is_gone_goes)
 {
     SKIP_WITHOUT_REDIS();
@@ -598,6 +672,9 @@ Test(publish_redis, sketches)
     kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &snapshot, cell);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld", (long long)start_of(0)), 7);
+    kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &group, NULL); /* none of the largest any more */
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    cr_assert_eq(ask_number(&rig, "EXISTS kpi:hll:{visitors}:5m:%lld:web|eu", (long long)start_of(0)), 0);
     freeReplyObject(redis_server_ask(&rig.server, "SET kpi:hll:{visitors} 99999999999999999:1"));
     kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &snapshot, whole);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
