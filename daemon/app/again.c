@@ -59,12 +59,31 @@ static int64_t later(int64_t a, int64_t b)
 }
 
 /* Goes back to where the figures are whole. */
-static void fall_back(struct progress *progress, int64_t until_ms)
+static void fall_back(struct kpid_evaluator *ev)
 {
-    if (progress->final_ms <= until_ms)
-        return;
-    progress->judged_ms = later(progress->judged_ms, progress->final_ms);
-    progress->final_ms = progress->told_ms = progress->newest_ms = until_ms;
+    for (uint32_t k = 0; k < ev->model->n_kpis; k++)
+        for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
+            struct progress *progress = &ev->kpis[k].progress[w];
+            int64_t until = kpid_kpi_watermark(ev, k);
+            if (progress->final_ms <= until)
+                continue;
+            progress->judged_ms = later(progress->judged_ms, progress->final_ms);
+            progress->final_ms = progress->told_ms = progress->newest_ms = until;
+        }
+}
+
+void kpid_evaluator_doubt(struct kpid_evaluator *ev)
+{
+    ev->doubt = true;
+}
+
+void kpid_doubt_settle(struct kpid_evaluator *ev)
+{
+    for (uint32_t s = 0; s < ev->model->n_sources; s++)
+        if (ev->sources[s].n_shards < ev->sources[s].n_partitions)
+            return; /* what they are is not known yet */
+    ev->doubt = false;
+    fall_back(ev);
 }
 
 void kpid_evaluator_again(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources,
@@ -74,12 +93,12 @@ void kpid_evaluator_again(struct kpid_evaluator *ev, const struct kpid_evaluator
     ev->round++;
     kpid_alerts_again(ev, stored);
     kpid_revisions_again(ev);
+    fall_back(ev);
     for (uint32_t k = 0; k < ev->model->n_kpis; k++)
         for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
             const struct kpid_window *window = &ev->model->kpis[k].windows[w];
             struct progress *progress = &ev->kpis[k].progress[w];
             progress->version = 0; /* the newest is told again, too */
-            fall_back(progress, kpid_kpi_watermark(ev, k));
             int64_t judged_ms = later(progress->final_ms, progress->judged_ms);
             if (judged_ms != KPID_NEVER && ev->sink->final)
                 ev->sink->final(ev->ctx, k, w, judged_ms);

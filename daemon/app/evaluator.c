@@ -273,6 +273,8 @@ bool kpid_evaluator_run(struct kpid_evaluator *ev, const struct kpid_evaluator_s
     ev->budget = budget;
     for (uint32_t s = 0; s < ev->model->n_sources; s++)
         ev->wants_ms[s] = KPID_NEVER;
+    if (ev->doubt)
+        kpid_doubt_settle(ev);
     for (uint32_t k = 0; k < ev->model->n_kpis; k++)
         for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
             struct progress *progress = &ev->kpis[k].progress[w];

@@ -90,6 +90,7 @@ struct kpid_evaluator {
     bool *corrected;              /* of each source: corrections were told since the last advance */
     struct kpid_buf key, bytes;
     uint64_t round;
+    bool doubt;                   /* what is final may be ahead of the shards: kpid_doubt_settle */
     struct kpid_evaluator_stats stats;
     /* of the round at work */
     const struct kpid_evaluator_source *sources;
@@ -147,6 +148,8 @@ void kpid_revision_load(struct kpid_evaluator *ev, const char *key, size_t len, 
 /* judge_again.c: what is known of alerts is stored again, and what they went through since `other`, which is what Redis
  * still has, is told again under their old ids; those that `other` knows and ev does not are deleted. */
 void kpid_alerts_again(struct kpid_evaluator *ev, const struct kpid_evaluator *other);
+/* again.c: once all shards are there, what is final goes back to where they are. */
+void kpid_doubt_settle(struct kpid_evaluator *ev);
 /* finals.c */
 bool kpid_finals(struct kpid_evaluator *ev, uint32_t kpi, uint32_t window, bool end_of_input);
 /* Earliest and latest event time of the KPI's sources; KPID_FOREVER and KPID_NEVER: none. */

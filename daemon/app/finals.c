@@ -99,6 +99,7 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
         struct occasion o = { .kpi = k, .window = w, .start_ms = boundary - window->length_ms, .end_ms = boundary,
                               .boundary_ms = boundary, .final = true, .judge = true, .again = again, .last_ms = last,
                               .step_ms = window->slide_ms, .length_ms = window->length_ms, .until_ms = until_ms,
+                              .revision = again ? kpid_revision_of(ev, k, w, boundary - window->length_ms) : 0,
                               .places = KPID_PLACE_HISTORY | (again ? KPID_PLACE_AGAIN : 0) };
         /* The latest final that readers find never goes back. */
         if (!again || last + window->slide_ms > progress->judged_ms)
@@ -118,6 +119,7 @@ static bool roll(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t unti
             for (int64_t end = first_kept(window, boundary, last); end <= last; end += window->length_ms) {
                 struct occasion one = { .kpi = k, .window = w, .start_ms = end - window->length_ms, .end_ms = end,
                                         .boundary_ms = end, .final = true,
+                                        .revision = again ? kpid_revision_of(ev, k, w, end - window->length_ms) : 0,
                                         .places = KPID_PLACE_WINDOW | (again ? KPID_PLACE_AGAIN : 0) };
                 if (!again || kpid_window_kept(ev, k, w, one.start_ms, end))
                     kpid_occasion_run(ev, &one);
@@ -194,8 +196,10 @@ static bool calendar(struct kpid_evaluator *ev, uint32_t k, uint32_t w, int64_t 
                               .final = true, .judge = true, .again = end <= progress->judged_ms, .last_ms = end,
                               .step_ms = 1,
                               .places = KPID_PLACE_HISTORY | KPID_PLACE_WINDOW };
-        if (o.again)
+        if (o.again) {
             o.places |= KPID_PLACE_AGAIN;
+            o.revision = kpid_revision_of(ev, k, w, start);
+        }
         if (!o.again || kpid_zone_period_next(window->zone, window->period, end) > progress->judged_ms)
             o.places |= KPID_PLACE_FINAL;
         if (end >= progress->newest_ms) {

@@ -133,6 +133,8 @@ static void load_done(void *ctx, enum kpid_publish_status status)
     d->tell_again = false;
     d->evaluator = d->loading;
     d->loading = NULL;
+    if (replaced)
+        kpid_evaluator_doubt(d->evaluator);
     kpid_log(d, KPID_LOG_INFO, "publishing: alert states restored");
 }
 

@@ -52,6 +52,9 @@ void kpid_evaluator_load_state(struct kpid_evaluator *evaluator, const char *key
 /* Final, and judged, up to progress_ms; readers are known to have the figures up to told_ms: the rest is told again. */
 void kpid_evaluator_load_final(struct kpid_evaluator *evaluator, const char *key, size_t key_len, int64_t progress_ms,
                                int64_t told_ms);
+/* Redis may have lost a part of the shards' states, but not of what was loaded: what is final beyond the shards, once all
+ * of them are there, is told again as they catch up. */
+void kpid_evaluator_doubt(struct kpid_evaluator *evaluator);
 /* Whether some of that is still to be told. */
 bool kpid_evaluator_telling(const struct kpid_evaluator *evaluator);
 

@@ -44,33 +44,68 @@ Test(again, what_is_kept_is_told_again_and_nothing_else)
     rig_close(&rig);
 }
 
-/* The shard went back too: its figures of the last minutes are not whole, and are told as they become so. */
+#define LOST 3
+
+/* The shard is back at an older commit. */
+static void state_lose(struct rig *rig)
+{
+    kpid_shard_free(rig->shard);
+    rig->shard = kpid_shard_new(rig->model, 0, 0);
+    rig->offset = 0;
+    for (int64_t m = 0; m <= MINUTES - LOST; m++)
+        for (int64_t i = 0; i < minute_of(START + m * MINUTE); i++)
+            rig_take(rig, START + m * MINUTE + i);
+}
+
+static void catch_up(struct rig *rig)
+{
+    for (int64_t m = MINUTES - LOST + 1; m <= MINUTES; m++) {
+        for (int64_t i = 0; i < minute_of(START + m * MINUTE); i++)
+            rig_take(rig, START + m * MINUTE + i);
+        rig_round(rig, START + m * MINUTE, false);
+        cr_assert_eq(rig->wrong, 0, "not the whole of a window was told: %u", rig->wrong);
+        cr_assert_eq(rig->first_window_ms, START + (m - 1) * MINUTE);
+        cr_assert_eq(kpid_evaluator_telling(rig->evaluator), m < MINUTES);
+    }
+}
+
+/* Figures of the last minutes are not whole, and are told as they become so. */
 Test(again, what_the_state_fell_behind_is_told_when_it_has_caught_up)
 {
-    enum { LOST = 3 };
     struct rig rig;
     hour_run(&rig);
     struct kpid_evaluator *stored = kpid_evaluator_new(rig.model, rig_sink(), &rig);
-    kpid_shard_free(rig.shard);
-    rig.shard = kpid_shard_new(rig.model, 0, 0);
-    rig.offset = 0;
-    for (int64_t m = 0; m <= MINUTES - LOST; m++)
-        for (int64_t i = 0; i < minute_of(START + m * MINUTE); i++)
-            rig_take(&rig, START + m * MINUTE + i);
+    state_lose(&rig);
     rig_view(&rig, START + (MINUTES - LOST) * MINUTE, false);
     kpid_evaluator_again(rig.evaluator, &rig.source, stored);
     cr_assert_eq(rig.wrong, 0);
     cr_assert_gt(rig.windows, 0);
     cr_assert_eq(rig.last_window_ms, START + (MINUTES - LOST - 1) * MINUTE);
-    for (int64_t m = MINUTES - LOST + 1; m <= MINUTES; m++) {
-        for (int64_t i = 0; i < minute_of(START + m * MINUTE); i++)
-            rig_take(&rig, START + m * MINUTE + i);
-        rig_round(&rig, START + m * MINUTE, false);
-        cr_assert_eq(rig.wrong, 0);
-        cr_assert_eq(rig.first_window_ms, START + (m - 1) * MINUTE);
-        cr_assert_eq(kpid_evaluator_telling(rig.evaluator), m < MINUTES);
-    }
+    catch_up(&rig);
     kpid_evaluator_free(stored);
+    rig_close(&rig);
+}
+
+/* In a cluster what was final may be left while a shard's state is not. */
+Test(again, finals_that_were_loaded_go_back_to_the_shards_in_doubt)
+{
+    struct rig rig;
+    hour_run(&rig);
+    kpid_evaluator_free(rig.evaluator);
+    rig.evaluator = kpid_evaluator_new(rig.model, rig_sink(), &rig);
+    const int64_t until = START + MINUTES * MINUTE;
+    kpid_evaluator_load_final(rig.evaluator, "n:1m", 4, until, until);
+    kpid_evaluator_load_final(rig.evaluator, "n:day", 5, until, until);
+    kpid_evaluator_doubt(rig.evaluator);
+    state_lose(&rig);
+    rig_view(&rig, START + (MINUTES - LOST) * MINUTE, false);
+    rig.source.n_partitions = 2; /* another shard is not there yet */
+    kpid_evaluator_run(rig.evaluator, &rig.source, false, true, 100000, KPID_NEVER);
+    cr_assert_not(kpid_evaluator_telling(rig.evaluator));
+    rig_round(&rig, START + (MINUTES - LOST) * MINUTE, false);
+    cr_assert(kpid_evaluator_telling(rig.evaluator));
+    cr_assert_eq(rig.wrong, 0);
+    catch_up(&rig);
     rig_close(&rig);
 }
 
