@@ -327,7 +327,8 @@ class Run:
         self.say(f"{time.monotonic() - began:6.1f} s  {len(shop.events)} events, {shop.repeats} sent twice, {shop.spoiled} spoiled; "
                  f"{reader.reads} figures read on the way, {reader.finals} of them final; {counts['at_points']} kills at a "
                  f"point of the protocol; {counts['refused']} commits refused; headers went back {counts['back']} times, "
-                 f"{counts['owners']} across owners, {counts['transitions']} across a transition; difference 0")
+                 f"{counts['owners']} across owners, {counts['transitions']} across a transition; "
+                 + (f"{counts['moves']} slots moved; " if counts["moves"] else "") + "difference 0")
 
     def check_reader(self):
         if self.reader.wrong:
@@ -453,7 +454,8 @@ class Run:
     def check_counts(self):
         """The schedule was what it was to be."""
         counts, losses = self.counts, self.options.losses
-        least = {"owners": min(3, (losses + 1) // 2), "transitions": min(3, losses // 2), "refused": self.options.zombies}
+        counts["moves"] = getattr(self.redis, "moves", 0)
+        least = {"moves": 2 * (self.options.topology == "cluster"), "owners": min(3, (losses + 1) // 2), "transitions": min(3, losses // 2), "refused": self.options.zombies}
         wrong = {name: (counts[name], number) for name, number in least.items() if counts[name] < number}
         if wrong:
             raise AssertionError(f"happened too seldom (seen, wanted): {wrong}")

@@ -180,14 +180,18 @@ class Cluster(Headers, harness_redis.Cluster):
     def _move_on(self):
         while not self.ended.wait(1):
             with self.still:
-                keys = sorted(self.headers())
-                if not keys:
-                    continue
-                slot = self.slot(keys[self.moves // 2 % len(keys)])
-                masters = [node for node in self.alive() if node.client.role()[0] == "master"]
-                source = self.owner(slot)
-                self.move(slot, next(node for node in masters if node is not source))
-                self.moves += 1
+                try:
+                    self._move_one()
+                    self.moves += 1
+                except (harness.redis_client.RedisError, OSError, AssertionError):
+                    pass  # a node was too slow; the same slot goes on its way again
+
+    def _move_one(self):
+        keys = sorted(self.headers())
+        slot = self.slot(keys[self.moves // 2 % len(keys)] if keys else ALERT)
+        masters = [node for node in self.alive() if node.client.role()[0] == "master"]
+        source = self.owner(slot)
+        self.move(slot, next(node for node in masters if node is not source))
 
     def mark(self, key):
         self.still.acquire()

@@ -39,6 +39,10 @@ class Faults(harness.TestCase):
         self.schedule("--topology", "sentinel", "--kills", "5", "--rebalances", "1", "--losses", "1", "--brokers", "0",
                       "--zombies", "1")
 
+    def test_in_a_cluster_whose_slots_move(self):
+        self.schedule("--topology", "cluster", "--kills", "5", "--rebalances", "1", "--losses", "1", "--brokers", "0",
+                      "--zombies", "1")
+
     @harness.of_plain_builds
     def test_who_hears_too_late_that_it_lost_a_shard_leaves_it_alone(self):
         """A zombie's commit is on its way when Kafka takes its shards away, and then the answer says that another owner has
