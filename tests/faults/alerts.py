@@ -166,19 +166,20 @@ class Watch:
         self.say(f"{2 * len(POINTS)} kills around transitions, at {len(POINTS)} places")
 
     def loss(self):
-        """Redis loses the transition: it is made again, as the same one."""
-        self.published()
-        self.redis.mark()
-        self.rooms.degrees = HOT
-        first = self.firing()
-        harness.wait_for(lambda: first["id"] in self.delivered("firing"), 20, "it is delivered")
-        self.redis.lose()
-        assert first["id"] not in self.active(), "nothing was lost"
-        again = self.firing()
-        assert (again["id"], again["since_ms"]) == (first["id"], first["since_ms"]), f"{again} was {first}"
-        self.rooms.degrees = COOL
-        self.quiet()
-        self.say(f"a lost transition came again as {first['id']}")
+        """Redis loses a beginning, then an end, which were delivered: each is made again, as the same one."""
+        for degrees, state, seen in ((HOT, "firing", self.firing), (COOL, "resolved", self.quiet)):
+            self.published()
+            before = len(self.log())
+            self.redis.mark(world.ALERT)
+            self.rooms.degrees = degrees
+            first = harness.wait_for(lambda: self.log()[before:], 40, "a transition")[0]
+            harness.wait_for(lambda: first["id"] in self.delivered(state), 20, "it is delivered")
+            self.redis.lose()
+            again = harness.wait_for(lambda: self.log()[before:], 40, "the transition again")[0]
+            for name in ("id", "state", "since_ms"):
+                assert again[name] == first[name], f"{again} was {first}"
+            seen()
+        self.say(f"a beginning and an end that were lost came again, of {first['id']}")
 
     # ---- the end
 
