@@ -7,7 +7,7 @@
 /* Beside its items and its own bytes a key takes so much of tables and allocator, and more where time alone
  * can change it; an opening of which the oldest is asked, so much a grouping (as seen by bench/measures.c).
  */
-enum { KEY_BYTES = 60, TIMER_BYTES = 18, OPENING_BYTES = 48, SKETCH_BYTES = 12304 };
+enum { KEY_BYTES = 40, TIMER_BYTES = 13, OPENING_BYTES = 48, SKETCH_BYTES = 12304 };
 
 /* Panes of a rung that span so much; a day is the shortest period. */
 static double panes_in(const struct kpid_rung *rung, int64_t ms)

@@ -177,7 +177,7 @@ bool kpid_keys_take(struct kpid_shard *shard, uint32_t measure, const struct kpi
     if (!block) {
         if (keys->kind->idle && keys->kind->idle(keys->spec, event, kpid_shard_closed(shard), &keys->memo))
             return true;
-        if (keys->used >= keys->spec->max_keys || key->len > KEYED_KEY_MAX)
+        if (keys->used >= keys->spec->max_keys || key->len > KEYED_KEY_MAX || keyed_pool_is_crowded(&keys->pool))
             return false;
     } else if (keys->kind->touch) {
         put = keys->kind->touch(keys->spec, block->words, block->n, event, shard->elapsed_ms, &keys->memo);
@@ -196,7 +196,7 @@ void kpid_keys_elapse(struct kpid_shard *shard, uint32_t measure, int64_t until_
 
     while (keys->n_heap && keys->heap[0].at_ms < until_ms) {
         struct keyed_timer timer = keyed_pop_timer(keys);
-        struct keyed_block *block = keys->entries[timer.entry];
+        struct keyed_block *block = keyed_entry(keys, timer.entry);
         if (!block || block->timer_ms != timer.at_ms)
             continue;
         keyed_open(keys, block, &keys->before);

@@ -72,9 +72,10 @@ void kpid_keys_settle(struct kpid_shard *shard, uint32_t measure)
     if (!narrow_cells(shard, measure))
         return;
     for (uint32_t i = 0; i < keys->n_entries; i++) {
-        if (!keys->entries[i])
+        struct keyed_block *block = keyed_entry(keys, i);
+        if (!block)
             continue;
-        keyed_open(keys, keys->entries[i], &keys->after);
+        keyed_open(keys, block, &keys->after);
         keyed_work_out(keys, &keys->after, shard->elapsed_ms);
         visit_durations(shard, measure, &keys->after, KPID_SAMPLE_WIDEN);
     }
@@ -136,7 +137,7 @@ static int64_t sweep_interval(const struct kpid_keys *keys, int64_t lifetime_ms,
 static void sweep(struct kpid_shard *shard, uint32_t measure, uint32_t entry, int64_t before_ms)
 {
     struct kpid_keys *keys = shard->measures[measure].keys;
-    struct keyed_block *block = keys->entries[entry];
+    struct keyed_block *block = keyed_entry(keys, entry);
 
     if (!block)
         return;
@@ -145,8 +146,9 @@ static void sweep(struct kpid_shard *shard, uint32_t measure, uint32_t entry, in
     size_t n = keys->kind->settled(keys->spec, &items, before_ms);
     if (n)
         forget_items(shard, measure, block, n);
-    if (keys->kind->prune && keys->entries[entry])
-        prune_items(shard, measure, keys->entries[entry], before_ms);
+    block = keyed_entry(keys, entry); /* it may have moved, or gone */
+    if (keys->kind->prune && block)
+        prune_items(shard, measure, block, before_ms);
 }
 
 void kpid_keys_forget(struct kpid_shard *shard, uint32_t measure, int64_t before_ms)

@@ -22,9 +22,9 @@ void kpid_keys_pack_dirty(struct kpid_keys *keys, kpid_keys_emit *emit, void *ct
     struct kpid_buf one = KPID_BUF_INIT;
 
     for (size_t i = 0; i < keys->n_dirty; i++) {
-        struct keyed_block *block = keys->entries[keys->dirty[i]];
+        struct keyed_block *block = keyed_entry(keys, keys->dirty[i]);
         if (i + AHEAD < keys->n_dirty) /* they lie anywhere */
-            __builtin_prefetch(keys->entries[keys->dirty[i + AHEAD]]);
+            __builtin_prefetch(keyed_entry(keys, keys->dirty[i + AHEAD]));
         if (i + 2 * AHEAD < keys->n_dirty)
             __builtin_prefetch(&keys->entries[keys->dirty[i + 2 * AHEAD]]);
         if (!block || !block->dirty)
@@ -45,10 +45,11 @@ bool kpid_keys_pack_range(struct kpid_keys *keys, uint32_t *entry, size_t max_by
     size_t written = 0;
 
     for (; *entry < keys->n_entries && written < max_bytes; ++*entry) {
-        if (!keys->entries[*entry])
+        struct keyed_block *block = keyed_entry(keys, *entry);
+        if (!block)
             continue;
         kpid_buf_clear(&one);
-        pack_block(keys, keys->entries[*entry], &one);
+        pack_block(keys, block, &one);
         emit(ctx, one.data, one.len);
         written += one.len;
     }
@@ -131,8 +132,8 @@ void kpid_keys_loaded(struct kpid_shard *shard, uint32_t measure)
     struct kpid_keys *keys = shard->measures[measure].keys;
 
     for (uint32_t i = 0; i < keys->n_entries; i++)
-        if (keys->entries[i])
-            key_loaded(shard, measure, keys->entries[i]);
+        if (keys->entries[i] != KEYED_NOWHERE)
+            key_loaded(shard, measure, keyed_entry(keys, i));
     keys->loaded = true;
 }
 

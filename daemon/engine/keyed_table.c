@@ -18,6 +18,7 @@ struct kpid_keys *kpid_keys_new(const struct kpid_measure *def)
     keys->width = keys->kind->width;
     keys->n_gids = def->n_groupings - 1;
     keys->swept_ms = KPID_NEVER;
+    keyed_pool_init(&keys->pool);
     keys->memo = (struct kpid_keyed_memo){ KPID_NEVER, KPID_NEVER };
     if (keys->spec->aged)
         keys->spans = kpid_spans_new(def->n_groupings, KPID_TRACKS_MAX);
@@ -28,8 +29,7 @@ void kpid_keys_free(struct kpid_keys *keys)
 {
     if (!keys)
         return;
-    for (uint32_t i = 0; i < keys->n_entries; i++)
-        free(keys->entries[i]);
+    keyed_pool_release(&keys->pool);
     free(keys->entries);
     free(keys->free_entries);
     free(keys->tags);
@@ -49,8 +49,8 @@ uint64_t kpid_keys_count(const struct kpid_keys *keys)
 
 size_t kpid_keys_bytes(const struct kpid_keys *keys)
 {
-    return keys->bytes + keys->cap_entries * sizeof(struct keyed_block *) +
-           keys->index_cap * (sizeof(*keys->tags) + sizeof(struct keyed_block *)) + keys->cap_heap * sizeof(*keys->heap) +
+    return keys->pool.bytes + keys->cap_entries * sizeof(*keys->entries) +
+           keys->index_cap * (sizeof(*keys->tags) + sizeof(*keys->slots)) + keys->cap_heap * sizeof(*keys->heap) +
            (keys->spans ? kpid_spans_bytes(keys->spans) : 0);
 }
 
@@ -87,7 +87,7 @@ struct keyed_block *keyed_find(const struct kpid_keys *keys, uint64_t hash, cons
     for (uint32_t at = home_of(hash, mask); (found = keys->tags[at]); at = (at + 1) & mask) {
         if (found != tag)
             continue;
-        struct keyed_block *block = keys->slots[at];
+        struct keyed_block *block = keyed_pool_at(&keys->pool, keys->slots[at]);
         if (block->key_len == len && !memcmp(keyed_key(keys, block), key, len))
             return block;
     }
@@ -112,20 +112,21 @@ void kpid_keys_prefetch_block(const struct kpid_keys *keys, uint64_t hash)
         return;
     for (uint32_t at = home_of(hash, mask); (found = keys->tags[at]); at = (at + 1) & mask)
         if (found == tag) {
-            __builtin_prefetch(keys->slots[at], 1);
-            __builtin_prefetch((const char *)keys->slots[at] + CACHE_LINE_BYTES, 1);
+            const char *block = keyed_pool_at(&keys->pool, keys->slots[at]);
+            __builtin_prefetch(block, 1);
+            __builtin_prefetch(block + CACHE_LINE_BYTES, 1);
             return;
         }
 }
 
-static void index_put(struct kpid_keys *keys, uint64_t hash, struct keyed_block *block)
+static void index_put(struct kpid_keys *keys, uint64_t hash, uint32_t ref)
 {
     uint32_t mask = keys->index_cap - 1, at = home_of(hash, mask);
 
     while (keys->tags[at])
         at = (at + 1) & mask;
     keys->tags[at] = tag_of(hash);
-    keys->slots[at] = block;
+    keys->slots[at] = ref;
 }
 
 static void index_grow(struct kpid_keys *keys)
@@ -134,17 +135,17 @@ static void index_grow(struct kpid_keys *keys)
     free(keys->slots);
     keys->index_cap = keys->index_cap ? keys->index_cap * 2 : 64;
     keys->tags = kpid_zalloc(keys->index_cap, sizeof(*keys->tags));
-    keys->slots = kpid_alloc(keys->index_cap * sizeof(struct keyed_block *));
+    keys->slots = kpid_alloc(keys->index_cap * sizeof(*keys->slots));
     for (uint32_t i = 0; i < keys->n_entries; i++)
-        if (keys->entries[i])
-            index_put(keys, hash_of(keys, keys->entries[i]), keys->entries[i]);
+        if (keys->entries[i] != KEYED_NOWHERE)
+            index_put(keys, hash_of(keys, keyed_entry(keys, i)), keys->entries[i]);
 }
 
 static uint32_t index_slot(const struct kpid_keys *keys, struct keyed_block *block)
 {
-    uint32_t mask = keys->index_cap - 1, at = home_of(hash_of(keys, block), mask);
+    uint32_t mask = keys->index_cap - 1, at = home_of(hash_of(keys, block), mask), ref = keys->entries[block->entry];
 
-    while (keys->slots[at] != block || !keys->tags[at])
+    while (keys->slots[at] != ref || !keys->tags[at])
         at = (at + 1) & mask;
     return at;
 }
@@ -155,7 +156,7 @@ static void index_remove(struct kpid_keys *keys, struct keyed_block *block)
     uint32_t mask = keys->index_cap - 1, at = index_slot(keys, block);
 
     for (uint32_t next = (at + 1) & mask; keys->tags[next]; next = (next + 1) & mask) {
-        uint32_t home = home_of(hash_of(keys, keys->slots[next]), mask);
+        uint32_t home = home_of(hash_of(keys, keyed_pool_at(&keys->pool, keys->slots[next])), mask);
         if (((next - home) & mask) >= ((next - at) & mask)) {
             keys->tags[at] = keys->tags[next];
             keys->slots[at] = keys->slots[next];
@@ -171,7 +172,7 @@ static uint32_t entry_take(struct kpid_keys *keys)
         return keys->free_entries[--keys->n_free];
     if (keys->n_entries == keys->cap_entries) {
         keys->cap_entries = keys->cap_entries ? keys->cap_entries + keys->cap_entries / 2 : 64;
-        keys->entries = kpid_realloc(keys->entries, keys->cap_entries * sizeof(struct keyed_block *));
+        keys->entries = kpid_realloc(keys->entries, keys->cap_entries * sizeof(*keys->entries));
     }
     return keys->n_entries++;
 }
@@ -186,8 +187,8 @@ static void copy_items(const struct kpid_keys *keys, struct keyed_block *block, 
 struct keyed_block *keyed_make(struct kpid_keys *keys, uint64_t hash, const char *key, size_t len,
                                const struct kpid_items *items)
 {
-    uint32_t entry = entry_take(keys);
-    struct keyed_block *block = kpid_alloc(block_size(keys, items->n, len));
+    uint32_t entry = entry_take(keys), ref = keyed_pool_take(&keys->pool, block_size(keys, items->n, len));
+    struct keyed_block *block = keyed_pool_at(&keys->pool, ref);
 
     assert(len <= KEYED_KEY_MAX);
     block->timer_ms = KPID_FOREVER;
@@ -197,43 +198,42 @@ struct keyed_block *keyed_make(struct kpid_keys *keys, uint64_t hash, const char
     block->dirty = 0;
     copy_items(keys, block, items);
     memcpy(keyed_key(keys, block), key, len);
-    keys->entries[entry] = block;
+    keys->entries[entry] = ref;
     keys->used++;
-    keys->bytes += block_size(keys, items->n, len);
     if (keys->used * 4 > keys->index_cap * 3)
         index_grow(keys);
     else
-        index_put(keys, hash, block);
+        index_put(keys, hash, ref);
     return block;
 }
 
 void keyed_drop(struct kpid_keys *keys, struct keyed_block *block)
 {
+    uint32_t ref = keys->entries[block->entry];
+
     index_remove(keys, block);
-    keys->bytes -= block_size(keys, block->n, block->key_len);
-    keys->entries[block->entry] = NULL;
+    keys->entries[block->entry] = KEYED_NOWHERE;
     keys->used--;
     if (keys->n_free == keys->cap_free) {
         keys->cap_free = keys->cap_free ? keys->cap_free * 2 : 64;
         keys->free_entries = kpid_realloc(keys->free_entries, keys->cap_free * sizeof(*keys->free_entries));
     }
     keys->free_entries[keys->n_free++] = block->entry;
-    free(block);
+    keyed_pool_give(&keys->pool, ref, block_size(keys, block->n, block->key_len));
 }
 
 struct keyed_block *keyed_set(struct kpid_keys *keys, struct keyed_block *block, const struct kpid_items *items)
 {
     if (items->n != block->n) {
         struct keyed_block *old = block;
-        block = kpid_alloc(block_size(keys, items->n, old->key_len));
+        uint32_t from = keys->entries[old->entry], to = keyed_pool_take(&keys->pool, block_size(keys, items->n, old->key_len));
+        block = keyed_pool_at(&keys->pool, to);
         *block = *old;
         block->n = (uint32_t)items->n & KEYED_N_MAX;
         memcpy(keyed_key(keys, block), keyed_key(keys, old), old->key_len);
-        keys->bytes += block_size(keys, items->n, old->key_len);
-        keys->bytes -= block_size(keys, old->n, old->key_len);
-        keys->slots[index_slot(keys, old)] = block;
-        keys->entries[block->entry] = block;
-        free(old);
+        keys->slots[index_slot(keys, old)] = to;
+        keys->entries[block->entry] = to;
+        keyed_pool_give(&keys->pool, from, block_size(keys, old->n, old->key_len));
     }
     copy_items(keys, block, items);
     return block;

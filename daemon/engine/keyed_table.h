@@ -3,10 +3,11 @@
 #define KPID_ENGINE_KEYED_TABLE_H
 
 #include "core.h"
+#include "keyed_pool.h"
 #include "keyed_rules.h"
 #include "spans.h"
 
-/* One allocation a key: this, then n items of `width` numbers, then n * n_gids group numbers, then the key. */
+/* A piece of the pool a key: this, then n items of `width` numbers, then n * n_gids group numbers, then the key. */
 struct keyed_block {
     int64_t timer_ms;          /* scheduled in the heap, no later than the next timer; KPID_FOREVER: none */
     uint32_t entry;
@@ -16,7 +17,7 @@ struct keyed_block {
 
 #define KEYED_KEY_MAX ((1u << 20) - 1) /* bytes; events with a longer key are refused */
 
-struct keyed_timer {
+struct __attribute__((packed, aligned(4))) keyed_timer { /* 12 bytes: there may be one a key */
     int64_t at_ms;
     uint32_t entry;
 };
@@ -33,13 +34,14 @@ struct kpid_keys {
     const struct kpid_keyed *kind;
     const struct kpid_keyed_spec *spec;
     size_t width, n_gids;      /* groupings but the total */
-    struct keyed_block **entries; /* NULL: free */
+    struct keyed_pool pool;
+    uint32_t *entries;         /* where the block of an entry lies; KEYED_NOWHERE: free */
     uint32_t n_entries, cap_entries, used;
     uint32_t *free_entries, n_free, cap_free;
     /* hash -> block: an open-addressing table. A tag is 0 where the slot is free, else some bits of the hash, so that
      * the blocks of other keys are rarely looked at. */
     uint8_t *tags;
-    struct keyed_block **slots;
+    uint32_t *slots;           /* where the block lies */
     uint32_t index_cap;
     struct keyed_timer *heap;
     size_t n_heap, cap_heap;
@@ -48,13 +50,17 @@ struct kpid_keys {
     bool stale;                /* some cell's minimum or maximum was taken back */
     int64_t swept_ms;          /* when the latest pass over the keys began */
     uint32_t swept;            /* where it goes on; 0: it is over */
-    size_t bytes;
     struct kpid_spans *spans;  /* of outcomes of that kind, NULL: nobody asks for the oldest */
     struct keyed_side before, after; /* scratch: a key before and after a change */
     struct kpid_keyed_memo memo;
     bool loaded;               /* stored keys are there: one that is loaded later is a copy's, and newer */
 };
 
+/* NULL: the entry is free. */
+static inline struct keyed_block *keyed_entry(const struct kpid_keys *keys, uint32_t entry)
+{
+    return keys->entries[entry] == KEYED_NOWHERE ? NULL : keyed_pool_at(&keys->pool, keys->entries[entry]);
+}
 static inline uint32_t *keyed_gids(const struct kpid_keys *keys, struct keyed_block *block)
 {
     return (uint32_t *)(block->words + (size_t)block->n * keys->width);
