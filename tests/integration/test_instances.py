@@ -381,8 +381,9 @@ class Instances(harness.TestCase):
 
     def shards(self, name):
         for key, text in self.redis.client.hgetall("many:{alert}:instances").items():
-            if key.split("@")[0] == name:
-                return json.loads(text.split(" ", 2)[2])["active"]
+            record = json.loads(text.split(" ", 2)[2])
+            if key.split("@")[0] == name and record["pid"] == self.kpids[name].process.pid: # not of one that was killed
+                return record["active"]
         return 0
 
     def wait_spread(self, names=("a", "b", "c")):
@@ -628,9 +629,12 @@ class Instances(harness.TestCase):
         def back():
             if self.kpids["c"].process.poll() is not None: # it met what it can't read before the others had heard of it
                 self.assertEqual(self.kpids["c"].wait(1), 1)
+                # Who takes its shards meanwhile writes what it can read.
+                harness.wait_for(lambda: set(self.formats().values()) == {old}, 30, "all state in the older format")
                 self.kpids["c"].start()
             return self.shards("c")
-        harness.wait_for(back, 60, "shards that were written for the older one")
+        if not harness.holds_within(back, 60):
+            self.fail_telling("no shards were written for the older one")
         self.wait_spread()
         self.go_on(lines, 6, 8, old)
         self.kpids["a"].stop()
