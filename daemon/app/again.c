@@ -86,13 +86,27 @@ void kpid_doubt_settle(struct kpid_evaluator *ev)
     fall_back(ev);
 }
 
+/* Who has loaded what was final has not evaluated it. What fell back is told as it comes. */
+static void since_ever(struct kpid_evaluator *ev, uint32_t k, uint32_t w)
+{
+    const struct progress *progress = &ev->kpis[k].progress[w];
+    int64_t last = progress->last_final_ms, step = ev->model->kpis[k].judge_every_ms;
+
+    if (last == KPID_NEVER)
+        last = kpid_after_multiple(progress->final_ms, step) - step;
+    if (last <= progress->final_ms)
+        tell_window(ev, k, w, ev->model->kpis[k].windows[w].from_ms, last, KPID_PLACE_FINAL | KPID_PLACE_NEWEST);
+}
+
 void kpid_evaluator_again(struct kpid_evaluator *ev, const struct kpid_evaluator_source *sources,
                           const struct kpid_evaluator *stored)
 {
     ev->sources = sources;
     ev->round++;
-    kpid_alerts_again(ev, stored);
-    kpid_revisions_again(ev);
+    if (stored) {
+        kpid_alerts_again(ev, stored);
+        kpid_revisions_again(ev);
+    }
     fall_back(ev);
     for (uint32_t k = 0; k < ev->model->n_kpis; k++)
         for (uint32_t w = 0; w < ev->model->kpis[k].n_windows; w++) {
@@ -108,7 +122,7 @@ void kpid_evaluator_again(struct kpid_evaluator *ev, const struct kpid_evaluator
                 rolling(ev, k, w, progress->final_ms);
             else if (window->kind == KPID_WINDOW_CALENDAR)
                 calendar(ev, k, w, progress->final_ms);
-            else if (progress->last_final_ms != KPID_NEVER && progress->last_final_ms <= progress->final_ms)
-                tell_window(ev, k, w, window->from_ms, progress->last_final_ms, KPID_PLACE_FINAL | KPID_PLACE_NEWEST);
+            else
+                since_ever(ev, k, w);
         }
 }

@@ -119,7 +119,10 @@ static void load_done(void *ctx, enum kpid_publish_status status)
         kpid_evaluator_free(d->evaluator);
         d->evaluator = d->former;
         d->former = NULL;
-        if ((!kpid_publisher_lost(d->publisher) && !replaced) || d->tell_again)
+        bool again = kpid_publisher_lost(d->publisher) || replaced || kpid_publisher_behind(d->publisher);
+        if (again || d->tell_again)
+            kpid_round_again(d->publisher);
+        if (!again || d->tell_again)
             return;
         d->tell_again = true; /* d->loading stays until then: what Redis still has */
         kpid_log(d, KPID_LOG_WARNING, "publishing: %s; all that is known is told again",
@@ -136,6 +139,11 @@ static void load_done(void *ctx, enum kpid_publish_status status)
     if (replaced)
         kpid_evaluator_doubt(d->evaluator);
     kpid_log(d, KPID_LOG_INFO, "publishing: alert states restored");
+    if (kpid_publisher_behind(d->publisher)) {
+        kpid_round_again(d->publisher);
+        d->tell_again = true;
+        kpid_log(d, KPID_LOG_WARNING, "publishing: Redis lost figures that a former publisher had told; they are told again");
+    }
 }
 
 /* Redis may have lost {alert}: who has it is asked, and what is known here is kept until that is answered. */
@@ -203,7 +211,7 @@ static void published(void *ctx, enum kpid_publish_status status)
 
     switch (status) {
     case KPID_PUBLISH_OK:
-        if (d->evaluator && !kpid_evaluator_telling(d->evaluator))
+        if (d->evaluator && !kpid_evaluator_telling(d->evaluator) && !d->tell_again)
             kpid_round_told(d->publisher);
         if (d->evaluator)
             advance(d);
@@ -294,9 +302,22 @@ static void elapse_all(struct daemon *d)
 /* What Redis lost is told again from all shards: others' states have to come back first. */
 static bool all_are_there(const struct daemon *d)
 {
-    for (uint32_t s = 0; d->company.any && s < d->model->n_sources; s++)
-        if (d->views[s].n_shards < d->views[s].n_partitions)
+    for (uint32_t s = 0; s < d->model->n_sources; s++)
+        if (!d->views[s].n_partitions || d->views[s].n_shards < d->views[s].n_partitions)
             return false;
+    return true;
+}
+
+/* False: nothing can be evaluated yet. A successor that is to tell figures again goes on until all shards are there: it
+ * knows what was judged. */
+static bool tell_again(struct daemon *d)
+{
+    if (!d->tell_again)
+        return true;
+    if (!all_are_there(d) && (d->company.any || !d->loading))
+        return !d->loading;
+    kpid_evaluator_again(d->evaluator, d->views, d->loading);
+    d->tell_again = false;
     return true;
 }
 
@@ -313,10 +334,7 @@ static void begin(struct daemon *d)
     for (size_t s = 0; s < d->model->n_sources; s++)
         d->sources[s].released_at_cut_ms = d->sources[s].watermark.released_ms;
     /* Evaluating elapses clocks' deadlines: that belongs to the cut as well, so it comes first. */
-    if (d->evaluator && d->publisher_ready && !unfinished && !d->stopping && (!d->tell_again || all_are_there(d))) {
-        if (d->tell_again)
-            kpid_evaluator_again(d->evaluator, d->views, d->loading);
-        d->tell_again = false;
+    if (d->evaluator && d->publisher_ready && !unfinished && !d->stopping && tell_again(d)) {
         d->more = kpid_evaluator_run(d->evaluator, d->views, d->end_of_input, true, EVALUATIONS_A_ROUND, now);
         d->evaluated = true;
         kpid_foreign_evaluated(d);

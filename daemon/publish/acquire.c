@@ -21,7 +21,7 @@
 #define TRIES_MAX  3
 #define SCAN_COUNT "2000"
 
-static const char *const scanned[] = {"state", "final", "outbox"};
+static const char *const scanned[] = {"state", "final", "written", "outbox"};
 
 struct kpid_acquisition {
     struct kpid_publisher_loaded loaded;
@@ -112,6 +112,7 @@ static void found(struct kpid_publisher *publisher, const struct kpid_reply *key
             acquisition->loaded.final(acquisition->ctx, key->str, key->len, final.boundary_ms, final.told_ms);
         }
         break;
+    case 2: kpid_stamp_found(publisher, key->str, key->len, value->str, value->len); break;
     default: kpid_notice_add(publisher, key->str, key->len, value->str, value->len); break;
     }
 }
@@ -152,12 +153,17 @@ static void on_scanned(void *ctx, const struct kpid_reply *reply)
     }
 }
 
+static void on_compared(struct kpid_publisher *publisher, bool asked)
+{
+    acquisition_end(publisher, asked ? KPID_PUBLISH_OK : KPID_PUBLISH_DOWN);
+}
+
 static void scan_next(struct kpid_publisher *publisher, const char *cursor, size_t len)
 {
     size_t scan = publisher->acquisition->scan;
     bool outbox = publisher->producer && kpid_producer_has(publisher->producer, KPID_TOPIC_ALERTS);
-    if (scan == (outbox ? 3 : 2)) {
-        acquisition_end(publisher, KPID_PUBLISH_OK);
+    if (scan == (outbox ? 4 : 3)) {
+        kpid_stamps_compare(publisher, on_compared);
         return;
     }
     kpid_part_add_alert_key(publisher, "h");
@@ -174,11 +180,15 @@ static void on_taken(void *ctx, const struct kpid_reply *reply)
     struct kpid_publisher *publisher = ctx;
     if (!kpid_publisher_answered(publisher))
         return;
-    int64_t seq, term, told;
+    int64_t seq, term, told, again;
     if (kpid_reply_failed(reply)) {
         acquisition_end(publisher, KPID_PUBLISH_DOWN);
-    } else if (kpid_reply_accepted(reply) && reply->n_items == 4 && read_int(&reply->items[1], &seq) &&
-               read_int(&reply->items[2], &term) && read_int(&reply->items[3], &told)) {
+    } else if (kpid_reply_accepted(reply) && reply->n_items == 5 && read_int(&reply->items[1], &seq) &&
+               read_int(&reply->items[2], &term) && read_int(&reply->items[3], &told) &&
+               read_int(&reply->items[4], &again)) {
+        publisher->behind = again != 0;
+        publisher->telling_again = again != 0;
+        publisher->taken_ms = term / 1000;
         publisher->told = (uint64_t)told;
         publisher->seq = (uint64_t)seq;
         publisher->term = (uint64_t)term;
@@ -250,6 +260,8 @@ void kpid_publisher_acquire(struct kpid_publisher *publisher, const uint8_t nonc
     static const char digits[] = "0123456789abcdef";
     assert(!publisher->busy && !publisher->acquisition);
     kpid_publisher_let_go(publisher);
+    for (size_t i = 0; i < publisher->n_slots; i++)
+        publisher->slots[i].noted = (struct kpid_stamp){0, 0};
     if (publisher->taken) {
         memcpy(publisher->last_nonce, publisher->nonce, sizeof publisher->nonce);
         publisher->last_seq = publisher->seq;

@@ -190,6 +190,7 @@ void kpid_batch_send(struct kpid_publisher *publisher, const struct kpid_batch *
     kpid_part_add_uint(publisher, publisher->model->settings.history_cap);
     kpid_part_add_uint(publisher, slot->history_groups);
     kpid_part_add_uint(publisher, slot->history);
+    kpid_part_add_stamp(publisher, slot->acknowledged);
     for (size_t i = 0; i < batch->n; i++) {
         const struct kpid_entry *entry = &entries[i];
         kpid_part_add_uint(publisher, entry->op);

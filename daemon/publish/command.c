@@ -42,6 +42,13 @@ void kpid_part_add_uint(struct kpid_publisher *publisher, uint64_t value)
     part_push_scratch(publisher, at);
 }
 
+void kpid_part_add_stamp(struct kpid_publisher *publisher, struct kpid_stamp stamp)
+{
+    size_t at = publisher->scratch.len;
+    kpid_buf_printf(&publisher->scratch, "%" PRIu64 ":%" PRIu64, stamp.term, stamp.tick);
+    part_push_scratch(publisher, at);
+}
+
 void kpid_part_add_alert_key(struct kpid_publisher *publisher, const char *name)
 {
     size_t at = publisher->scratch.len;

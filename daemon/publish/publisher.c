@@ -45,6 +45,26 @@ struct kpid_slot *kpid_publisher_slot_named(struct kpid_publisher *publisher, co
     return NULL;
 }
 
+/* Takes the tag. */
+static struct kpid_slot *slot_add(struct kpid_publisher *publisher, char *tag)
+{
+    if (publisher->n_slots == publisher->cap_slots) {
+        publisher->cap_slots = publisher->cap_slots ? publisher->cap_slots * 2 : 16;
+        publisher->slots = kpid_realloc(publisher->slots, publisher->cap_slots * sizeof *publisher->slots);
+    }
+    struct kpid_slot *slot = &publisher->slots[publisher->n_slots++];
+    *slot = (struct kpid_slot){.tag = tag, .final_ms = KPID_NEVER};
+    return slot;
+}
+
+uint32_t kpid_publisher_values_slot(struct kpid_publisher *publisher, const char *tag, size_t len)
+{
+    struct kpid_slot *slot = kpid_publisher_slot_named(publisher, tag, len);
+    if (!slot)
+        slot = slot_add(publisher, kpid_strndup(tag, len));
+    return (uint32_t)(slot - publisher->slots);
+}
+
 static uint32_t slot_for(struct kpid_publisher *publisher, const struct kpid_kpi *kpi,
                          const struct kpid_window *window)
 {
@@ -54,14 +74,7 @@ static uint32_t slot_for(struct kpid_publisher *publisher, const struct kpid_kpi
     kpid_key_encode(&tag, window->name, strlen(window->name));
     struct kpid_slot *slot = kpid_publisher_slot_named(publisher, tag.data, tag.len);
     if (!slot) {
-        if (publisher->n_slots == publisher->cap_slots) {
-            publisher->cap_slots = publisher->cap_slots ? publisher->cap_slots * 2 : 16;
-            publisher->slots =
-                kpid_realloc(publisher->slots, publisher->cap_slots * sizeof *publisher->slots);
-        }
-        slot = &publisher->slots[publisher->n_slots++];
-        *slot = (struct kpid_slot){.final_ms = KPID_NEVER};
-        slot->tag = kpid_buf_detach(&tag, NULL);
+        slot = slot_add(publisher, kpid_buf_detach(&tag, NULL));
         kpid_buf_printf(&label, "%s|%s|", kpi->name, window->name);
         slot->label = kpid_buf_detach(&label, NULL);
     }
@@ -88,6 +101,13 @@ static void slots_map(struct kpid_publisher *publisher)
     free(publisher->slot_of);
     publisher->slot_of = kpid_zalloc(n + 1, sizeof *publisher->slot_of);
     for (size_t i = 0; i < model->n_kpis; i++) {
+        for (size_t s = 0; s < model->kpis[i].n_sketches; s++) {
+            const char *name = model->measures[model->kpis[i].refs[model->kpis[i].sketches[s].ref].measure].name;
+            struct kpid_buf tag = KPID_BUF_INIT;
+            kpid_key_encode(&tag, name, strlen(name));
+            kpid_publisher_values_slot(publisher, tag.data, tag.len);
+            kpid_buf_release(&tag);
+        }
         for (size_t w = 0; w < model->kpis[i].n_windows; w++) {
             uint32_t slot = slot_for(publisher, &model->kpis[i], &model->kpis[i].windows[w]);
             publisher->slot_of[publisher->slot_base[i] + w] = slot;

@@ -56,10 +56,19 @@ struct kpid_list {
     size_t n, cap;
 };
 
-/* One (KPI, window) by name: it outlives a reload, as a round that is kept may still name it. */
+/* Of a writer: as it stands beside what it wrote. {0, 0}: nobody's. */
+struct kpid_stamp {
+    uint64_t term, tick;
+};
+
+/* What lies in one slot of Redis: one (KPI, window), or the values of one measure. By name: it outlives a reload, as a
+ * round that is kept may still name it. */
 struct kpid_slot {
-    char *tag;   /* "<kpi>:<window>", encoded for keys */
-    char *label; /* "<kpi>|<window>|", the beginning of Kafka keys */
+    char *tag;   /* "<kpi>:<window>" or "<measure>", encoded for keys */
+    char *label; /* "<kpi>|<window>|", the beginning of Kafka keys; NULL: values */
+    struct kpid_stamp acknowledged; /* the last that stood there */
+    struct kpid_stamp noted;        /* in {alert} */
+    bool expired;                   /* by now, of what {alert} has noted */
     uint32_t history, history_groups;
     int64_t ttl_ms, win_ttl_ms; /* 0: none */
     int64_t final_ms;           /* last final boundary that was stored or is about to be */
@@ -115,7 +124,7 @@ struct kpid_publisher {
     char *prefix;
 
     /* ownership */
-    bool owner, undisturbed, lost;
+    bool owner, undisturbed, lost, behind;
     char nonce[33], last_nonce[33]; /* hex; the latter of the acquisition before */
     char tried_nonce[33];           /* of one that was begun since, and whose answer may have been lost */
     bool taken;                     /* the header was set to `nonce` */
@@ -124,6 +133,11 @@ struct kpid_publisher {
     bool heir;                      /* a lease of the same holder is one of an earlier life */
     uint64_t seq, last_seq, term, tick;
     uint64_t told;         /* seq up to which readers have everything */
+    int64_t taken_ms;      /* Redis' clock then, or later */
+    bool telling_again;    /* as the header says */
+    bool stamps_failed;
+    size_t stamps_asked; /* and not answered */
+    void (*stamps_done)(struct kpid_publisher *publisher, bool asked);
     struct kpid_acquisition *acquisition; /* under way, or NULL */
 
     /* rounds */
@@ -161,6 +175,8 @@ void kpid_publisher_let_go(struct kpid_publisher *publisher);
 void kpid_publisher_write_index(struct kpid_publisher *publisher);
 struct kpid_slot *kpid_publisher_slot(struct kpid_publisher *publisher, uint32_t kpi, uint32_t window);
 struct kpid_slot *kpid_publisher_slot_named(struct kpid_publisher *publisher, const char *tag, size_t len);
+/* Index of that of a measure's values, by its encoded name; made if there is none. */
+uint32_t kpid_publisher_values_slot(struct kpid_publisher *publisher, const char *tag, size_t len);
 void kpid_acquisition_free(struct kpid_acquisition *acquisition);
 bool kpid_reply_is_down(const struct kpid_reply *reply);
 
@@ -179,6 +195,8 @@ void kpid_part_add_win_key(struct kpid_publisher *publisher, const char *tag, in
 /* "<prefix>:hll:{<tag>}<rest>" */
 void kpid_part_add_value_key(struct kpid_publisher *publisher, const char *tag, size_t tag_len, const char *rest,
                              size_t rest_len);
+/* As "term:tick". */
+void kpid_part_add_stamp(struct kpid_publisher *publisher, struct kpid_stamp stamp);
 /* Sends what was collected as a command, or as the keys (the first n_keys) and arguments of a script. Nothing
  * is collected any more after it. done NULL: the reply is not looked at. */
 void kpid_parts_send(struct kpid_publisher *publisher, kpid_redis_done *done, void *ctx);
@@ -206,6 +224,15 @@ void kpid_batch_prune(struct kpid_publisher *publisher, const struct kpid_batch 
                       const struct kpid_reply *reply);
 void kpid_batch_produce(struct kpid_publisher *publisher, const struct kpid_batch *batch);
 void kpid_publisher_later(int fd, short what, void *ctx); /* event: reports the end of a round */
+
+/* ---- stamp.c: by what a successor notices that figures outside of {alert} went back ---- */
+
+/* An entry of :{alert}:written, while {alert} is taken over. */
+void kpid_stamp_found(struct kpid_publisher *publisher, const char *tag, size_t tag_len, const char *bytes,
+                      size_t len);
+/* Asks each slot for its stamp and sets `behind` if one went back; then calls done: whether all could be asked. */
+void kpid_stamps_compare(struct kpid_publisher *publisher,
+                         void (*done)(struct kpid_publisher *publisher, bool asked));
 
 /* ---- notice.c ---- */
 

@@ -4,7 +4,7 @@
 
 /* KEYS header, lease; ARGV nonce, nonce and seq that were read ('' if there was none), ms that the lease is given (0: there
  * are no leases), its holder, '1': one of that holder is ours, nonces of leases that are ours, too
- * -> {0}, {2, holder of the lease} or {1, seq, term, told}. */
+ * -> {0}, {2, holder of the lease} or {1, seq, term, told, again}. */
 static const char acquire_text[] =
     "local lease = ARGV[4] ~= '0' and redis.call('GET', KEYS[2])\n"
     "if lease then\n"
@@ -19,7 +19,8 @@ static const char acquire_text[] =
     "term = string.format('%.0f', term)\n"
     "redis.call('HSET', KEYS[1], 'nonce', ARGV[1], 'seq', seq, 'term', term)\n"
     "if ARGV[4] ~= '0' then redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[5], 'PX', ARGV[4]) end\n"
-    "return {1, seq, term, redis.call('HGET', KEYS[1], 'told') or '0'}\n";
+    "return {1, seq, term, redis.call('HGET', KEYS[1], 'told') or '0',\n"
+    "        redis.call('HGET', KEYS[1], 'again') or '0'}\n";
 
 /* KEYS header, hash; ARGV nonce, seq, cursor, count -> {0}: another header, or {1, which server this is, next cursor, its
  * fields and values}. The server is the process: '?' for who may not ask. */
@@ -64,20 +65,22 @@ static const char alerts_text[] =
     "redis.call('HSET', KEYS[1], 'seq', ARGV[3])\n"
     "return {1, full}\n";
 
-/* KEYS snap, hist, wins, win ...; ARGV term, tick, ttl, ttl of win, history cap, history groups, history,
- * then operations of six: bits, number of the win key or 0, field, start, revision, JSON.
- * -> {0, term:tick found} or {1, starts that fell out of kpi:wins ...}: the caller removes those. */
+/* KEYS snap, hist, wins, win ...; ARGV term, tick, ttl, ttl of win, history cap, history groups, history, the last
+ * term:tick that was acknowledged, then operations of six: bits, number of the win key or 0, field, start, revision, JSON.
+ * -> {0, term:tick found}, {2}: that last one was lost, or {1, starts that fell out of kpi:wins ...}: the caller removes
+ * those. */
 static const char snapshots_text[] =
     "local term, tick = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
     "local found = redis.call('HGET', KEYS[1], '@writer')\n"
-    "if found then\n"
-    "  local t, k = string.match(found, '^(%d+):(%d+)$')\n"
-    "  t, k = tonumber(t or '0'), tonumber(k or '0')\n"
-    "  if term < t or (term == t and tick <= k) then return {0, found} end\n"
-    "end\n"
+    "local t, k = string.match(found or '', '^(%d+):(%d+)$')\n"
+    "t, k = tonumber(t or '0'), tonumber(k or '0')\n"
+    "if found and (term < t or (term == t and tick <= k)) then return {0, found} end\n"
+    "local last, lastk = string.match(ARGV[8], '^(%d+):(%d+)$')\n"
+    "last, lastk = tonumber(last), tonumber(lastk)\n"
+    "if t < last or (t == last and k < lastk) then return {2} end\n"
     "local snap, touched = KEYS[1], {}\n"
     "local groups, history = tonumber(ARGV[6]), tonumber(ARGV[7])\n"
-    "for i = 8, #ARGV, 6 do\n"
+    "for i = 9, #ARGV, 6 do\n"
     "  local op, win, field, json = tonumber(ARGV[i]), KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2], ARGV[i + "
     "5]\n"
     "  if op == 0 then redis.call('HDEL', snap, field, field .. '@final') end\n"
@@ -131,18 +134,19 @@ static const char index_text[] =
     "end\n"
     "return 1\n";
 
-/* KEYS writer, value ...; ARGV term, tick, ttl of the writer, then for each value: ttl, bytes ('': it goes).
- * -> {0, term:tick found} or {1}. */
+/* KEYS writer, value ...; ARGV term, tick, ttl of the writer, the last term:tick that was acknowledged, then for each
+ * value: ttl, bytes ('': it goes). -> {0, term:tick found}, {2}: that last one was lost, or {1}. */
 static const char values_text[] =
     "local term, tick = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
     "local found = redis.call('GET', KEYS[1])\n"
-    "if found then\n"
-    "  local t, k = string.match(found, '^(%d+):(%d+)$')\n"
-    "  t, k = tonumber(t or '0'), tonumber(k or '0')\n"
-    "  if term < t or (term == t and tick <= k) then return {0, found} end\n"
-    "end\n"
+    "local t, k = string.match(found or '', '^(%d+):(%d+)$')\n"
+    "t, k = tonumber(t or '0'), tonumber(k or '0')\n"
+    "if found and (term < t or (term == t and tick <= k)) then return {0, found} end\n"
+    "local last, lastk = string.match(ARGV[4], '^(%d+):(%d+)$')\n"
+    "last, lastk = tonumber(last), tonumber(lastk)\n"
+    "if t < last or (t == last and k < lastk) then return {2} end\n"
     "for k = 2, #KEYS do\n"
-    "  local ttl, bytes = ARGV[2 * k], ARGV[2 * k + 1]\n"
+    "  local ttl, bytes = ARGV[2 * k + 1], ARGV[2 * k + 2]\n"
     "  if bytes == '' then redis.call('UNLINK', KEYS[k])\n"
     "  elseif ttl == '0' then redis.call('SET', KEYS[k], bytes) else redis.call('SET', KEYS[k], bytes, 'PX', ttl) end\n"
     "end\n"
@@ -188,10 +192,23 @@ static const char release_text[] =
     "if redis.call('HGET', KEYS[3], 'nonce') == ARGV[1] then redis.call('HSET', KEYS[3], 'told', ARGV[3]) end\n"
     "return 1\n";
 
-/* KEYS header; ARGV nonce, seq up to which readers have everything. */
+/* KEYS header, written; ARGV nonce, seq up to which readers have everything, then for each slot whose last stamp is another
+ * one: its tag, the stamp, its ttl. */
 static const char told_text[] =
     "if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 0 end\n"
     "redis.call('HSET', KEYS[1], 'told', ARGV[2])\n"
+    "redis.call('HDEL', KEYS[1], 'again')\n"
+    "local now = tonumber(redis.call('TIME')[1]) * 1000\n"
+    "for i = 3, #ARGV, 3 do\n"
+    "  local ttl = tonumber(ARGV[i + 2])\n"
+    "  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1] .. ':' .. string.format('%.0f', ttl > 0 and now + ttl or 0))\n"
+    "end\n"
+    "return 1\n";
+
+/* KEYS header; ARGV nonce: readers may lack what they were told; it is told again. */
+static const char again_text[] =
+    "if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 0 end\n"
+    "redis.call('HSET', KEYS[1], 'again', '1')\n"
     "return 1\n";
 
 /* clang-format on */
@@ -210,6 +227,7 @@ const char *kpid_script_text(enum kpid_script_name name)
     case KPID_SCRIPT_PRESENCE: return presence_text;
     case KPID_SCRIPT_RELEASE: return release_text;
     case KPID_SCRIPT_TOLD: return told_text;
+    case KPID_SCRIPT_AGAIN: return again_text;
     case KPID_SCRIPT_N: break;
     }
     return "";

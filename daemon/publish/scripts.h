@@ -15,6 +15,7 @@ enum kpid_script_name {
     KPID_SCRIPT_PRESENCE,
     KPID_SCRIPT_RELEASE,
     KPID_SCRIPT_TOLD,
+    KPID_SCRIPT_AGAIN,
     KPID_SCRIPT_N
 };
 

@@ -206,6 +206,7 @@ static void on_batch(void *ctx, const struct kpid_reply *reply)
         if (accepted && !batch->values)
             kpid_batch_prune(publisher, batch, reply);
         if (accepted || arrived) {
+            publisher->slots[batch->slot].acknowledged = (struct kpid_stamp){publisher->term, batch->tick};
             if (!batch->values)
                 kpid_batch_produce(publisher, batch);
         } else {
@@ -292,17 +293,6 @@ static void round_start(struct kpid_publisher *publisher)
         alerts_send(publisher);
     else
         snapshots_pump(publisher);
-}
-
-void kpid_round_told(struct kpid_publisher *publisher)
-{
-    if (publisher->told == publisher->seq || !publisher->owner)
-        return;
-    publisher->told = publisher->seq;
-    kpid_part_add_alert_key(publisher, "h");
-    kpid_part_add_str(publisher, publisher->nonce);
-    kpid_part_add_uint(publisher, publisher->told);
-    kpid_parts_eval(publisher, KPID_SCRIPT_TOLD, 1, NULL, NULL);
 }
 
 void kpid_publisher_later(int fd, short what, void *ctx)

@@ -58,8 +58,10 @@ struct kpid_batch *kpid_values_cut(struct kpid_publisher *publisher, struct kpid
     if (round->at_value == round->n_values)
         return NULL;
     struct kpid_batch *batch = kpid_zalloc(1, sizeof *batch);
+    const struct kpid_piece *tag = &round->values[round->at_value].tag;
     *batch = (struct kpid_batch){
         .publisher = publisher, .values = true, .first = round->at_value, .tick = ++publisher->tick};
+    batch->slot = kpid_publisher_values_slot(publisher, round->bytes.data + tag->at, tag->len);
     while (round->at_value < round->n_values && batch->n < VALUES_MAX && batch->bytes < KPID_BATCH_BYTES &&
            same_tag(round, batch->first, round->at_value)) {
         batch->bytes += round->values[round->at_value++].bytes.len;
@@ -85,6 +87,8 @@ void kpid_values_send(struct kpid_publisher *publisher, const struct kpid_batch 
     kpid_part_add_uint(publisher, publisher->term);
     kpid_part_add_uint(publisher, batch->tick);
     kpid_part_add_int(publisher, for_ever ? 0 : longest_ms);
+    kpid_part_add_stamp(publisher, publisher->slots[batch->slot].acknowledged);
+    publisher->slots[batch->slot].ttl_ms = for_ever ? 0 : longest_ms;
     for (size_t i = 0; i < batch->n; i++) {
         kpid_part_add_int(publisher, ops[i].ttl_ms);
         kpid_part_add(publisher, bytes + ops[i].bytes.at, ops[i].bytes.len);

@@ -85,7 +85,7 @@ bool kpid_evaluator_corrects(const struct kpid_evaluator *evaluator, uint32_t so
 
 /* Redis lost what this evaluator had told, and nobody else told anything meanwhile: tells all of it again that can
  * still be told, states, finals, kept windows, before the next round. `stored`: an evaluator that loaded what Redis
- * still has; borrowed. */
+ * still has; borrowed. NULL: only figures were lost, states and alerts are what this one has loaded. */
 void kpid_evaluator_again(struct kpid_evaluator *evaluator, const struct kpid_evaluator_source *sources,
                           const struct kpid_evaluator *stored);
 

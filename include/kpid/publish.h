@@ -4,7 +4,9 @@
  *
  * Keys of the publisher's own state, beside the public ones: <prefix>:{alert}:h (header: nonce, seq, term),
  * :{alert}:state (hash: rule name|KPI|window|group -> packed kpid_alert), :{alert}:final (hash: KPI:window -> last
- * final boundary, the one before that, seq that wrote it; the header's `told` is the seq up to which all was published), :{alert}:ids (hash: key of a state -> its id in :active), :{alert}:outbox (hash: alert id:state ->
+ * final boundary, the one before that, seq that wrote it; the header's `told` is the seq up to which all was published),
+ * :{alert}:written (hash: KPI:window or measure -> term:tick that stood beside its figures then, when they expire),
+ * :{alert}:ids (hash: key of a state -> its id in :active), :{alert}:outbox (hash: alert id:state ->
  * JSON not yet confirmed; at most log_cap of them). KPI:window stands percent-encoded, as in the public keys.
  * Of several instances: :{alert}:lease (string: nonce, holder; expires), :{alert}:instances (hash: instance -> when it was
  * last seen, its process, its record), :{alert}:notes (hash: what the publisher tells the others).
@@ -85,6 +87,12 @@ bool kpid_final_parse(const char *bytes, size_t len, uint64_t told, struct kpid_
  * Redis holds less than it had acknowledged. */
 bool kpid_publisher_undisturbed(const struct kpid_publisher *publisher);
 bool kpid_publisher_lost(const struct kpid_publisher *publisher);
+
+/* Whether what lies outside of {alert} went back: figures in other slots that a former owner, or this one, had told are
+ * gone, or were not told again to the end. kpid_round_again says that they are about to be; until the kpid_round_told
+ * after it a successor finds `behind` as well. */
+bool kpid_publisher_behind(const struct kpid_publisher *publisher);
+void kpid_round_again(struct kpid_publisher *publisher);
 
 /*
  * A round: what one tick found. First the alerts (one script: header compared; states, finals, log, active and outbox

@@ -145,6 +145,47 @@ class OnACluster(harness.TestCase):
         self.wait_equal()
         kpid.stop()
 
+    def finals(self, client, kpi):
+        """Starts of the minutes that readers find."""
+        return {int(start) for start in client.zrange(f"{self.name}:wins:{{{kpi}:1m}}", 0, -1)}
+
+    def test_the_publisher_dies_with_a_master_that_had_its_figures(self):
+        """What that master alone had heard of is noted as told in {alert}, which lies elsewhere and lost nothing; and
+        whoever told it is dead."""
+        kpid = self.begin(replicas=True)
+        with self.orders:
+            self.wait_headers()
+            self.orders.wait_sent(400)
+            tags = [f"{kpi}:{window}" for kpi in ("orders", "revenue", "buyers") for window in ("1m", "all")]
+            master, elsewhere = self.redis.masters[:2]
+            for key in [*self.headers(), "{alert}"]: # these lose nothing
+                if self.redis.owner(self.redis.slot(key)) is master:
+                    self.move(key, elsewhere)
+            for tag in tags:
+                if self.redis.owner(self.redis.slot(f"{{{tag}}}")) is not master:
+                    self.move(f"{{{tag}}}", master)
+            self.orders.wait_sent(200)
+            replica = self.redis.hold(master)
+            held = {kpi: self.finals(_ReadOnly(replica).client, kpi) for kpi in ("orders", "revenue", "buyers")}
+            harness.wait_for(lambda: all(len(self.finals(self.redis.client, kpi) - old) > 2 for kpi, old in held.items()), 30,
+                             "minutes that are final on the master alone")
+            self.orders.stop() # no later figure is to take the place of what is lost
+            self.wait_equal()
+            notes = lambda: self.redis.client.hgetall(f"{self.name}:{{alert}}:written")
+            stamp = lambda tag: self.redis.client.hget(f"{self.name}:snap:{{{tag}}}", "@writer")
+            harness.wait_for(lambda: all(notes()[tag].startswith(stamp(tag) + ":") for tag in tags), 10, "all of it noted")
+            kpid.kill()
+            self.redis.fail_over(master, replica)
+            self.redis.client.close()
+            self.redis.client = self.redis.connect()
+            back = [kpi for kpi, old in held.items() if self.finals(self.redis.client, kpi) == old]
+            self.assertEqual(back, list(held), "each went back")
+            kpid.start()
+        self.wait_equal()
+        kpid.wait_log("lost figures that a former publisher had told", 1)
+        harness.wait_for(lambda: not self.redis.client.hexists(f"{self.name}:{{alert}}:h", "again"), 10, "all told again")
+        kpid.stop()
+
     def test_a_node_that_joins_and_one_that_leaves(self):
         kpid = self.begin()
         with self.orders:

@@ -165,12 +165,16 @@ class Cluster:
                 replica.ask("CLUSTER REPLICATE", master.id)
             harness.wait_for(lambda: all(self._in_step(node) for node in rest), 20, "replicas in step")
             harness.wait_for(lambda: all(self._is_ok(node) for node in self.nodes), 20, "a cluster that is ok")
-            self.client = harness.redis_client.RedisCluster(
-                host="127.0.0.1", port=self.nodes[0].port, password=password, decode_responses=True
-            )
+            self.client = self.connect()
         except Exception:
             self.close()
             raise
+
+    def connect(self):
+        """Another client. One that stood idle while a master failed may not find the way to its successor."""
+        return harness.redis_client.RedisCluster(
+            host="127.0.0.1", port=self.alive()[0].port, password=self.password, decode_responses=True
+        )
 
     @property
     def url(self):

@@ -77,7 +77,7 @@ static void search_publisher(bool small, struct tally *tally)
         tell_result(names[i], &result, tally);
     }
     for (enum publisher_guard guard = 0; guard < N_PUBLISHER_GUARDS; guard++) {
-        size_t i = guard == PUBLISHER_GUARD_TIME;
+        size_t i = guard == PUBLISHER_GUARD_TIME || guard >= PUBLISHER_GUARD_NOTED;
         struct publisher_model model = models[i];
         struct search_model search = publisher_search(&model);
         model.without[guard] = true;

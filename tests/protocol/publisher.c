@@ -69,9 +69,34 @@ static bool snapshot_write(const struct publisher_model *model, struct publisher
         command->term > snapshot->term || (command->term == snapshot->term && command->tick > snapshot->tick);
     if (!newer && !model->without[PUBLISHER_GUARD_TERM])
         return false;
+    bool lost = snapshot->term < command->base_term ||
+                (snapshot->term == command->base_term && snapshot->tick < command->base_tick);
+    if (lost && !model->without[PUBLISHER_GUARD_BASE])
+        return false;
     if (command->boundary < snapshot->boundary && state->losses == 0)
         *broken = "an older final took the place of a newer one";
-    *snapshot = (struct snapshot){command->term, command->tick, command->boundary, command->figure};
+    uint8_t have = (uint8_t)(snapshot->have | 1u << command->boundary);
+    *snapshot = (struct snapshot){command->term, command->tick, command->boundary, command->figure, have};
+    return true;
+}
+
+static bool told(struct publisher_state *state, const struct command *command)
+{
+    struct alerts *alerts = &state->alerts;
+    if (alerts->nonce != command->nonce)
+        return false;
+    alerts->told = command->boundary;
+    alerts->noted_term = command->base_term;
+    alerts->noted_tick = command->base_tick;
+    alerts->again = 0;
+    return true;
+}
+
+static bool mark_again(struct publisher_state *state, const struct command *command)
+{
+    if (state->alerts.nonce != command->nonce)
+        return false;
+    state->alerts.again = 1;
     return true;
 }
 
@@ -91,6 +116,8 @@ static bool execute(struct turn *turn, struct command *command)
     case COMMAND_ROUND: return round_write(turn->model, &turn->state, command, &turn->broken);
     case COMMAND_SNAPSHOT: return snapshot_write(turn->model, &turn->state, command, &turn->broken);
     case COMMAND_CONFIRM: return confirm(&turn->state, command);
+    case COMMAND_TOLD: return told(&turn->state, command);
+    case COMMAND_AGAIN: return mark_again(&turn->state, command);
     case COMMAND_NONE: break;
     }
     return false;
@@ -248,10 +275,32 @@ static void load(const struct turn *from, unsigned who)
     struct turn turn = turn_of(from, PUBLISHER_STEP_STATES, who);
     struct publisher *publisher = publisher_of(&turn);
     const struct alerts *alerts = &from->state.alerts;
+    const struct snapshot *snapshot = &from->state.snapshot;
     bool own = alerts->nonce == publisher->nonce && alerts->seq == publisher->seq;
     bool states = publisher->phase == PUBLISHER_TAKEN;
     if (!states)
         turn.step.kind = PUBLISHER_STEP_FINALS;
+    if (publisher->phase == PUBLISHER_FINALS) { /* the last thing that is read, elsewhere */
+        turn.step.kind = PUBLISHER_STEP_STAMP;
+        publisher->acknowledged_term = snapshot->term;
+        publisher->acknowledged_tick = snapshot->tick;
+        bool behind = snapshot->term < publisher->noted_term ||
+                      (snapshot->term == publisher->noted_term && snapshot->tick < publisher->noted_tick);
+        behind = behind && !from->model->without[PUBLISHER_GUARD_NOTED];
+        publisher->phase = PUBLISHER_ROUND;
+        if ((behind || publisher->again) && publisher->final > 0) {
+            publisher->retell = 1;
+            publisher->phase = from->model->without[PUBLISHER_GUARD_MARK] ? PUBLISHER_ROUND : PUBLISHER_MARK;
+        }
+        bool missing = false;
+        for (unsigned boundary = 1; boundary <= publisher->final; boundary++)
+            missing = missing || !(snapshot->have >> boundary & 1);
+        if (own && missing && !publisher->retell) /* an owner who will never tell them */
+            turn.broken = "finals are lost that readers had, and nobody knows";
+        publisher->noted_term = publisher->noted_tick = publisher->again = 0;
+        turn_end(&turn);
+        return;
+    }
     if (!own && !(from->model->without[PUBLISHER_GUARD_PIECES] && states)) {
         let_go(publisher);
     } else if (states) {
@@ -259,7 +308,12 @@ static void load(const struct turn *from, unsigned who)
         publisher->phase = PUBLISHER_STATES;
     } else {
         publisher->final = alerts->final;
-        publisher->phase = PUBLISHER_ROUND;
+        publisher->noted_term = alerts->noted_term;
+        publisher->noted_tick = alerts->noted_tick;
+        publisher->again = alerts->again;
+        if (alerts->told < alerts->final && !from->model->without[PUBLISHER_GUARD_TOLD])
+            publisher->retell = (uint8_t)(alerts->told + 1);
+        publisher->phase = PUBLISHER_FINALS;
     }
     turn_end(&turn);
 }
@@ -269,14 +323,18 @@ static void read_shard(const struct turn *from, unsigned who)
 {
     struct turn turn = turn_of(from, PUBLISHER_STEP_SHARD, who);
     struct publisher *publisher = publisher_of(&turn);
-    uint8_t boundary = (uint8_t)(publisher->final + 1), shard = publisher->seen;
+    uint8_t boundary = publisher->retell ? publisher->retell : (uint8_t)(publisher->final + 1);
+    uint8_t shard = publisher->seen;
     if (boundary > N_BOUNDARIES || !covers(from->model, &from->state, shard, boundary))
         return;
     turn.step.shard = shard;
     turn.step.command.boundary = boundary;
     publisher->figure = (uint8_t)(publisher->figure + (from->state.committed[shard] >= boundary));
     publisher->seen++;
-    if (publisher->seen == N_SHARDS) {
+    if (publisher->seen == N_SHARDS && publisher->retell) {
+        publisher->tick++;
+        publisher->phase = PUBLISHER_SNAPSHOT;
+    } else if (publisher->seen == N_SHARDS) {
         publisher->fires = publisher->figure > 0 && publisher->since == 0;
         publisher->since = publisher->figure == 0 ? 0 : publisher->since ? publisher->since : boundary;
         publisher->phase = PUBLISHER_ALERTS;
@@ -308,9 +366,41 @@ static void on_snapshot(struct turn *turn, bool accepted)
         let_go(publisher);
         return;
     }
-    publisher->final++;
+    publisher->acknowledged_term = publisher->term;
+    publisher->acknowledged_tick = publisher->tick;
     publisher->unsure = publisher->seen = publisher->figure = publisher->fires = 0;
+    publisher->phase = PUBLISHER_TELL;
+    if (!publisher->retell)
+        publisher->final++;
+    else if (publisher->retell < publisher->final)
+        publisher->phase = PUBLISHER_ROUND;
+    publisher->retell = publisher->phase == PUBLISHER_TELL ? 0 : (uint8_t)(publisher->retell + 1);
+}
+
+/* Both may be repeated. */
+static void on_noted(struct turn *turn, bool accepted)
+{
+    struct publisher *publisher = publisher_of(turn);
+    if (!accepted) {
+        let_go(publisher);
+        return;
+    }
+    publisher->unsure = 0;
     publisher->phase = PUBLISHER_ROUND;
+}
+
+static void note(const struct turn *from, unsigned who)
+{
+    struct turn turn = turn_of(from, PUBLISHER_STEP_SEND, who);
+    const struct publisher *publisher = publisher_of(&turn);
+    struct command command = {.kind = COMMAND_AGAIN, .nonce = publisher->nonce};
+    if (publisher->phase == PUBLISHER_TELL) {
+        command.kind = COMMAND_TOLD;
+        command.boundary = publisher->final;
+        command.base_term = publisher->acknowledged_term;
+        command.base_tick = publisher->acknowledged_tick;
+    }
+    send(&turn, command, on_noted);
 }
 
 static void on_confirmed(struct turn *turn, bool accepted)
@@ -333,6 +423,10 @@ static void round_send(const struct turn *from, unsigned who)
         return;
     }
     command.kind = COMMAND_SNAPSHOT;
+    if (publisher->retell)
+        command.boundary = publisher->retell;
+    command.base_term = publisher->acknowledged_term;
+    command.base_tick = publisher->acknowledged_tick;
     command.term = publisher->term;
     command.tick = publisher->tick;
     send(&turn, command, on_snapshot);
@@ -364,13 +458,16 @@ static void publisher_next(const struct turn *from, unsigned who)
     case PUBLISHER_IDLE:
     case PUBLISHER_TAKING: acquire(from, who); break;
     case PUBLISHER_TAKEN:
-    case PUBLISHER_STATES: load(from, who); break;
+    case PUBLISHER_STATES:
+    case PUBLISHER_FINALS: load(from, who); break;
     case PUBLISHER_ROUND:
         read_shard(from, who);
         notify(from, who);
         break;
     case PUBLISHER_ALERTS:
     case PUBLISHER_SNAPSHOT: round_send(from, who); break;
+    case PUBLISHER_MARK:
+    case PUBLISHER_TELL: note(from, who); break;
     }
     if (from->state.publishers[who].phase != PUBLISHER_IDLE) {
         struct turn turn = turn_of(from, PUBLISHER_STEP_DIE, who);

@@ -16,6 +16,11 @@ static void tell_command(const struct command *command)
                command->term, command->tick);
         break;
     case COMMAND_CONFIRM: printf("alert %u leaves the outbox", command->since); break;
+    case COMMAND_TOLD:
+        printf("readers have boundary %u, stamp (%u, %u)", command->boundary, command->base_term,
+               command->base_tick);
+        break;
+    case COMMAND_AGAIN: printf("finals are told again"); break;
     case COMMAND_NONE: break;
     }
 }
@@ -41,6 +46,7 @@ void publisher_tell(const void *model, const void *ctx, const void *from, const 
     case PUBLISHER_STEP_READ: printf("%c reads the header", 'A' + step->who); break;
     case PUBLISHER_STEP_STATES: printf("%c reads the alert states", 'A' + step->who); break;
     case PUBLISHER_STEP_FINALS: printf("%c reads the finals", 'A' + step->who); break;
+    case PUBLISHER_STEP_STAMP: printf("%c reads the stamp of the snapshots", 'A' + step->who); break;
     case PUBLISHER_STEP_SHARD:
         printf("%c takes shard %u for boundary %u", 'A' + step->who, step->shard, step->command.boundary);
         break;

@@ -547,6 +547,116 @@ Test(publish_redis, lost_state)
     rig_stop(&rig);
 }
 
+static void tell(struct owner *owner, int n)
+{
+    add(owner, NULL, n, 10, everywhere);
+    kpid_round_final(owner->publisher, CONVERSION, W_5M, NOON + n * MINUTE);
+    cr_assert_eq(owner_send(owner), KPID_PUBLISH_OK);
+    kpid_round_told(owner->publisher);
+    LOOP_UNTIL(owner->rig->base, kpid_redis_pending(owner->rig->redis) == 0);
+}
+
+/* As when a master of other slots than {alert}'s fell back by its last writes. */
+static void fall_back(struct rig *rig, const char *stamp)
+{
+    redis_server_number(&rig->server, "HSET " SNAP " @writer %s", stamp);
+}
+
+/* Figures went back, {alert} did not, and whoever told them is dead. */
+Test(publish_redis, a_successor_notices_what_was_lost_elsewhere)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    cr_assert_not(kpid_publisher_behind(owner.publisher), "there is nothing yet");
+    tell(&owner, 0);
+    char *before = ask_text(&rig, "HGET " SNAP " @writer");
+    tell(&owner, 1);
+    kpid_publisher_free(owner.publisher);
+
+    owner_start(&owner, &rig, 2);
+    cr_assert_not(kpid_publisher_behind(owner.publisher), "nothing was lost");
+    kpid_publisher_free(owner.publisher);
+    fall_back(&rig, before);
+    owner_start(&owner, &rig, 3);
+    cr_assert(kpid_publisher_behind(owner.publisher));
+
+    /* It tells them again, and dies half-way: what it has told stands higher than what was noted. */
+    kpid_round_again(owner.publisher);
+    add(&owner, NULL, 0, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    kpid_publisher_free(owner.publisher);
+    owner_start(&owner, &rig, 4);
+    cr_assert(kpid_publisher_behind(owner.publisher), "it was not told to the end");
+    kpid_round_again(owner.publisher);
+    tell(&owner, 1);
+    kpid_publisher_free(owner.publisher);
+    owner_start(&owner, &rig, 5);
+    cr_assert_not(kpid_publisher_behind(owner.publisher));
+
+    /* All of the slot is gone: its master came back empty. */
+    kpid_publisher_free(owner.publisher);
+    redis_server_number(&rig.server, "DEL " SNAP);
+    owner_start(&owner, &rig, 6);
+    cr_assert(kpid_publisher_behind(owner.publisher));
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+/* Who lives is refused by the slot, whose stamp is below what was acknowledged: nothing is built on what is not there. */
+Test(publish_redis, what_went_back_refuses_what_builds_on_it)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    owner_start(&owner, &rig, 1);
+    tell(&owner, 0);
+    char *before = ask_text(&rig, "HGET " SNAP " @writer");
+    add(&owner, NULL, 1, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    fall_back(&rig, before);
+    add(&owner, NULL, 2, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
+    cr_assert_eq(ask_number(&rig, "EXISTS kpi:win:{conversion:5m}:%lld", (long long)start_of(2)), 0);
+    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
+    cr_assert(kpid_publisher_undisturbed(owner.publisher) && kpid_publisher_behind(owner.publisher));
+    add(&owner, NULL, 2, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
+/* Keys that nobody wrote for their whole time to live are gone, and not lost. */
+Test(publish_redis, what_has_expired_was_not_lost)
+{
+    SKIP_WITHOUT_REDIS();
+    struct rig rig;
+    struct owner owner;
+    rig_start(&rig, 5000);
+    rig.f.model.settings.snapshot_ttl_ms = 1000;
+    owner_start(&owner, &rig, 1);
+    tell(&owner, 0);
+    LOOP_UNTIL(rig.base, ask_number(&rig, "EXISTS " SNAP) == 0);
+    char note[80];
+    snprintf(note, sizeof note, "%s", ask_text(&rig, "HGET kpi:{alert}:written conversion:5m"));
+    long long until = strtoll(strrchr(note, ':') + 1, NULL, 10);
+    LOOP_UNTIL(rig.base, strtoll(ask_text(&rig, "EVAL %s 0", "return redis.call('TIME')[1]"), NULL, 10) * 1000 > until);
+    add(&owner, NULL, 1, 10, everywhere);
+    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
+    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
+    cr_assert_not(kpid_publisher_behind(owner.publisher));
+    tell(&owner, 1);
+    redis_server_number(&rig.server, "DEL " SNAP);
+    kpid_publisher_free(owner.publisher);
+    owner_start(&owner, &rig, 3);
+    cr_assert(kpid_publisher_behind(owner.publisher), "its time was not up");
+    kpid_publisher_free(owner.publisher);
+    rig_stop(&rig);
+}
+
 Test(publish_redis, large_round)
 {
     SKIP_WITHOUT_REDIS();
