@@ -35,8 +35,11 @@ static void watch(void *ctx, const struct command *command, const struct kpid_re
 
 static void run(struct kpid_redis *link)
 {
-    while (link_execute(link) | link_answer(link))
-        continue;
+    bool more = true;
+    while (more) {
+        more = link_execute(link);
+        more = link_answer(link) || more;
+    }
 }
 
 /* ---- owners: each page says whose it is ---- */
