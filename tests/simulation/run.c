@@ -253,9 +253,12 @@ static void calm(struct run *run)
 static bool drain(struct run *run)
 {
     bool any = false;
-    for (size_t i = 0; i < RUN_INSTANCES; i++)
-        any |= link_execute(run->instances[i].link) | link_answer(run->instances[i].link);
-    return any | be_haunted(run);
+    for (size_t i = 0; i < RUN_INSTANCES; i++) {
+        any |= link_execute(run->instances[i].link);
+        any |= link_answer(run->instances[i].link);
+    }
+    any |= be_haunted(run);
+    return any;
 }
 
 static void settle(struct run *run)
