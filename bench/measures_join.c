@@ -6,12 +6,13 @@
 #include "kpid/decode.h"
 #include "kpid/lookup.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ROWS = 20000, RECORDS = 1024 };
+enum { ROWS = 20000, RECORDS = 1024, PARTS = 16 };
 
 /* A file of ROWS customers. Returns its path in `path`. */
 static void table_write(char path[32])
@@ -92,11 +93,19 @@ void kpid_bench_join(size_t rounds, size_t n)
         exit(1);
     }
     kpid_meter_open(&meter);
-    for (size_t round = 0; round < rounds; round++)
-        ns[round] = -pass(&meter, decoder, NULL, n) + pass(&meter, decoder, lookups, n);
+    double least[2] = {INFINITY, INFINITY};
+    for (size_t round = 0; round < rounds; round++) {
+        ns[round] = 0;
+        for (size_t part = 0; part < PARTS; part++)
+            for (size_t joined = 0; joined < 2; joined++) {
+                double took = pass(&meter, decoder, joined ? lookups : NULL, n / PARTS);
+                ns[round] += (joined ? took : -took) / PARTS;
+                if (took < least[joined])
+                    least[joined] = took;
+            }
+    }
     struct kpid_spread spread = kpid_spread_of(ns, rounds);
-    printf("%-32s %6.0f %6.0f %8.0f\n", "a look-up in a file, 2 columns", spread.min, spread.median,
-           spread.max);
+    printf("%-32s %6.0f %6.0f %8.0f\n", "a look-up in a file, 2 columns", least[1] - least[0], spread.median, spread.max);
     printf("%d rows\n\n", ROWS);
     kpid_meter_close(&meter);
     kpid_decoder_free(decoder);
