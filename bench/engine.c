@@ -62,16 +62,37 @@ static void pass_decode(struct bench *bench, const struct kpid_record *record)
         bench->checksum += event.type_id;
 }
 
-static void pass_engine(struct bench *bench, const struct kpid_record *record)
+static struct kpid_shard *shard_of(struct bench *bench, const struct kpid_record *record)
 {
-    struct kpid_shard *shard = bench->shards[record->source * PARTITIONS + (uint32_t)record->partition];
-    struct kpid_event event;
-    enum kpid_reason reason =
-        kpid_decode(bench->decoders[record->source], record->value, record->value_len, &event);
-    if (reason == KPID_REASON_NONE)
-        bench->checksum += kpid_shard_take(shard, record, &event, KPID_NEVER, &reason);
-    else
-        kpid_shard_refuse(shard, record, reason);
+    return bench->shards[record->source * PARTITIONS + (uint32_t)record->partition];
+}
+
+/* As the daemon does: each event is decoded and shown a little before its turn. */
+static void pass_engine(struct bench *bench, const struct kpid_record *records, size_t from, size_t to)
+{
+    struct {
+        struct kpid_event event;
+        enum kpid_reason reason;
+    } ahead[KPID_DECODE_KEPT];
+    size_t shown = from;
+    for (size_t i = from; i < to; i++) {
+        for (; shown < to && shown < i + KPID_DECODE_KEPT; shown++) {
+            const struct kpid_record *record = &records[shown];
+            struct kpid_event *event = &ahead[shown % KPID_DECODE_KEPT].event;
+            enum kpid_reason reason =
+                kpid_decode(bench->decoders[record->source], record->value, record->value_len, event);
+            if (reason == KPID_REASON_NONE)
+                kpid_shard_ahead(shard_of(bench, record), record, event);
+            ahead[shown % KPID_DECODE_KEPT].reason = reason;
+        }
+        struct kpid_shard *shard = shard_of(bench, &records[i]);
+        const struct kpid_event *event = &ahead[i % KPID_DECODE_KEPT].event;
+        enum kpid_reason reason = ahead[i % KPID_DECODE_KEPT].reason;
+        if (reason == KPID_REASON_NONE)
+            bench->checksum += kpid_shard_take(shard, &records[i], event, KPID_NEVER, &reason);
+        else
+            kpid_shard_refuse(shard, &records[i], reason);
+    }
 }
 
 static void pass(struct bench *bench, enum way way, int format, size_t from, size_t to)
@@ -86,10 +107,7 @@ static void pass(struct bench *bench, enum way way, int format, size_t from, siz
         for (size_t i = from; i < to; i++)
             pass_decode(bench, &records[i]);
         break;
-    default:
-        for (size_t i = from; i < to; i++)
-            pass_engine(bench, &records[i]);
-        break;
+    default: pass_engine(bench, records, from, to); break;
     }
 }
 

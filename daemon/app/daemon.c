@@ -276,6 +276,7 @@ static bool open_consumer(struct daemon *d, struct kpid_buf *error)
     static const struct kpid_consumer_events events = { .assigned = kpid_owner_assigned,
                                                         .revoked = kpid_owner_revoked,
                                                         .record = kpid_pipeline_record,
+                                                        .ahead = kpid_pipeline_ahead,
                                                         .ready = on_ready,
                                                         .fault = on_fault,
                                                         .partitions = on_partitions,

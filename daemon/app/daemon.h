@@ -181,6 +181,13 @@ struct company {
     struct kpid_complaint clash, clock;
 };
 
+/* A record that was decoded before its turn; those of one topic-partition only, in their order. */
+struct ahead_record {
+    int64_t offset;
+    enum kpid_reason reason;
+    struct kpid_event event;
+};
+
 struct daemon {
     unsigned magic;
     const char *path;
@@ -203,6 +210,10 @@ struct daemon {
     struct kpid_http *http;
     struct kpid_lookups *lookups;
     size_t n_waiting;                      /* events that wait for look-ups */
+    struct {
+        struct ahead_record at[KPID_DECODE_KEPT]; /* n from `first` on, round and round */
+        unsigned first, n;
+    } ahead;
     struct source_state *sources;
     bool publisher_ready, publisher_busy, consumer_opened;
     bool publisher_doubt, tell_again;
@@ -251,6 +262,7 @@ void kpid_daemon_finish(struct daemon *d);
 
 /* pipeline.c */
 void kpid_pipeline_record(void *ctx, const struct kpid_record *record);
+void kpid_pipeline_ahead(void *ctx, const struct kpid_record *record); /* one that is to come; NULL: none is */
 /* Takes a record of an active shard. False: a look-up is awaited, nothing was done. */
 bool kpid_pipeline_take(struct slot_owner *slot, const struct kpid_record *record) KPID_MUST_CHECK;
 

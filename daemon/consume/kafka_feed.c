@@ -141,11 +141,29 @@ static inline void record_fill(const rd_kafka_message_t *message, struct kpid_re
     record->value_len = message->len;
 }
 
-static inline void hand_over(struct kpid_feed *feed, const rd_kafka_message_t *message,
-                             struct kpid_record *record)
+#define RECORDS (KPID_CONSUMER_AHEAD + 1) /* that are told of and have not come */
+#define NEAR    4                         /* messages whose heads are fetched before they are told of */
+
+/* Tells of the k-th message, whose turn comes later. What librdkafka's thread wrote is in no cache of ours. */
+static inline void message_show(struct kpid_feed *feed, rd_kafka_message_t **messages, size_t k, size_t n,
+                                struct kpid_record records[RECORDS])
 {
-    record_fill(message, record);
-    feed->next_offset = message->offset + 1;
+    struct kpid_consumer *consumer = feed->claim->consumer;
+    struct kpid_record *record = &records[k % RECORDS];
+    if (k + NEAR < n) {
+        __builtin_prefetch(messages[k + NEAR]);
+        __builtin_prefetch((const char *)messages[k + NEAR] + 64);
+    }
+    if (messages[k]->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    record_fill(messages[k], record);
+    if (consumer->events.ahead != NULL)
+        consumer->events.ahead(consumer->ctx, record);
+}
+
+static inline void hand_over(struct kpid_feed *feed, const struct kpid_record *record)
+{
+    feed->next_offset = record->offset + 1;
     feed->at_end = false;
     feed->claim->consumer->events.record(feed->claim->consumer->ctx, record);
 }
@@ -176,21 +194,27 @@ static void last_note(struct kpid_feed *feed, const rd_kafka_message_t *message,
 static size_t messages_serve(struct kpid_feed *feed, rd_kafka_message_t **messages, size_t n)
 {
     struct kpid_consumer *consumer = feed->claim->consumer;
-    struct kpid_record record = {
-        .source = feed->claim->source, .topic = feed->topic, .partition = feed->claim->partition};
+    struct kpid_record records[RECORDS];
     const rd_kafka_message_t *last = NULL;
-    size_t handed = 0, i = 0;
+    size_t handed = 0, i = 0, shown = 0;
+    for (size_t k = 0; k < RECORDS; k++)
+        records[k] = (struct kpid_record){
+            .source = feed->claim->source, .topic = feed->topic, .partition = feed->claim->partition};
     for (; i < n && may_be_served(feed) && !consumer->hold_all; i++) {
+        for (; shown < n && shown < i + RECORDS; shown++)
+            message_show(feed, messages, shown, n, records);
         if (messages[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            hand_over(feed, messages[i], &record);
+            hand_over(feed, &records[i % RECORDS]);
             handed++;
             last = messages[i];
         } else {
             not_a_record(feed, messages[i]);
         }
     }
+    if (consumer->events.ahead != NULL)
+        consumer->events.ahead(consumer->ctx, NULL);
     if (last != NULL)
-        last_note(feed, last, &record);
+        last_note(feed, last, &records[0]);
     if (i < n && feed->claim->state == KPID_CLAIM_READING) {
         stash_keep(feed, messages + i, n - i);
         n = i;

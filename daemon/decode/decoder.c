@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+_Static_assert(KPID_JSON_KEPT >= KPID_DECODE_KEPT, "a JSON event's strings stand in the copy");
+
 static int32_t type_find(const struct kpid_source *source, const char *name)
 {
     for (size_t i = 1; i < source->n_types; i++)
@@ -45,8 +47,10 @@ struct kpid_decoder *kpid_decoder_new(const struct kpid_source *source)
     decoder->source = source;
     kpid_keys_init(&decoder->keys, source);
     types_init(decoder);
-    decoder->values = kpid_zalloc(source->n_fields, sizeof(*decoder->values));
-    decoder->texts = kpid_zalloc(source->n_fields, sizeof(*decoder->texts));
+    for (size_t i = 0; i < KPID_DECODE_KEPT; i++) {
+        decoder->kept[i].values = kpid_zalloc(source->n_fields, sizeof(*decoder->values));
+        decoder->kept[i].texts = kpid_zalloc(source->n_fields, sizeof(*decoder->texts));
+    }
     decoder->json = source->format == KPID_FORMAT_MSGPACK ? NULL : kpid_json_new();
     return decoder;
 }
@@ -59,8 +63,10 @@ void kpid_decoder_free(struct kpid_decoder *decoder)
     kpid_words_release(&decoder->types);
     kpid_json_free(decoder->json);
     free(decoder->type_names);
-    free(decoder->values);
-    free(decoder->texts);
+    for (size_t i = 0; i < KPID_DECODE_KEPT; i++) {
+        free(decoder->kept[i].values);
+        free(decoder->kept[i].texts);
+    }
     free(decoder);
 }
 
@@ -87,6 +93,9 @@ enum kpid_reason kpid_decode(struct kpid_decoder *decoder, const void *bytes, si
         return KPID_REASON_FORMAT;
     if (len > KPID_JSON_SIZE_MAX)
         return KPID_REASON_TOO_LARGE;
+    unsigned turn = decoder->turn++ % KPID_DECODE_KEPT;
+    decoder->values = decoder->kept[turn].values;
+    decoder->texts = decoder->kept[turn].texts;
     kpid_keys_clear(&decoder->keys);
     enum kpid_reason reason = format == KPID_FORMAT_JSON ? kpid_json_read(decoder, bytes, len)
                                                          : kpid_msgpack_read(decoder, bytes, len);

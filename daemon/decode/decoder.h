@@ -13,8 +13,13 @@ struct kpid_decoder {
     struct kpid_keys keys;
     struct kpid_words types; /* a message's word for a type -> index into type_names */
     struct kpid_type_name *type_names;
-    struct kpid_value *values;        /* one per field */
+    struct kpid_value *values;        /* one per field, of the event that is being filled */
     char (*texts)[KPID_DECIMAL_TEXT]; /* one per field: numbers that become strings */
+    struct {
+        struct kpid_value *values;
+        char (*texts)[KPID_DECIMAL_TEXT];
+    } kept[KPID_DECODE_KEPT]; /* in turn */
+    unsigned turn;
     struct kpid_json *json;
 };
 

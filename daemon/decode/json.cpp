@@ -12,8 +12,12 @@
 
 struct kpid_json {
     std::unique_ptr<simdjson::internal::dom_parser_implementation> scanner;
-    char *text = nullptr;
-    size_t size = 0;
+    size_t capacity = 0; /* of the scanner */
+    struct {
+        char *text = nullptr;
+        size_t size = 0;
+    } copies[KPID_JSON_KEPT]; /* in turn */
+    unsigned turn = 0;
 };
 
 static const size_t first_size = 4096;
@@ -24,16 +28,30 @@ static const size_t first_size = 4096;
     std::abort();
 }
 
-static void grow(kpid_json *json, size_t len) noexcept
+static size_t size_for(size_t size, size_t len) noexcept
 {
-    size_t size = json->size ? json->size : first_size;
     while (size < len)
         size *= 2;
-    std::free(json->text);
-    json->text = static_cast<char *>(std::malloc(size + simdjson::SIMDJSON_PADDING));
-    if (!json->text || json->scanner->set_capacity(size) != simdjson::SUCCESS)
-        out_of_memory();
-    json->size = size;
+    return size;
+}
+
+/* The next copy's place, with room for a document. */
+static char *place_next(kpid_json *json, size_t len) noexcept
+{
+    auto &copy = json->copies[json->turn++ % KPID_JSON_KEPT];
+    if (len > json->capacity) {
+        json->capacity = size_for(json->capacity, len);
+        if (json->scanner->set_capacity(json->capacity) != simdjson::SUCCESS)
+            out_of_memory();
+    }
+    if (len > copy.size) {
+        std::free(copy.text);
+        copy.size = json->capacity;
+        copy.text = static_cast<char *>(std::malloc(copy.size + simdjson::SIMDJSON_PADDING));
+        if (!copy.text)
+            out_of_memory();
+    }
+    return copy.text;
 }
 
 kpid_json *kpid_json_new(void)
@@ -42,7 +60,9 @@ kpid_json *kpid_json_new(void)
     if (!json || simdjson::get_active_implementation()->create_dom_parser_implementation(
                      first_size, simdjson::DEFAULT_MAX_DEPTH, json->scanner) != simdjson::SUCCESS)
         out_of_memory();
-    grow(json, first_size);
+    json->capacity = first_size;
+    for (unsigned i = 0; i < KPID_JSON_KEPT; i++)
+        place_next(json, first_size);
     return json;
 }
 
@@ -50,23 +70,23 @@ void kpid_json_free(kpid_json *json)
 {
     if (!json)
         return;
-    std::free(json->text);
+    for (auto &copy : json->copies)
+        std::free(copy.text);
     delete json;
 }
 
 kpid_json_status kpid_json_scan(kpid_json *json, const char *bytes, size_t len, kpid_json_tokens *ret)
 {
-    if (len > json->size)
-        grow(json, len);
-    std::memcpy(json->text, bytes, len);
-    std::memset(json->text + len, 0, simdjson::SIMDJSON_PADDING);
-    const uint8_t *text = reinterpret_cast<const uint8_t *>(json->text);
+    char *copy = place_next(json, len);
+    std::memcpy(copy, bytes, len);
+    std::memset(copy + len, 0, simdjson::SIMDJSON_PADDING);
+    const uint8_t *text = reinterpret_cast<const uint8_t *>(copy);
     simdjson::error_code error = json->scanner->stage1(text, len, simdjson::stage1_mode::regular);
     if (error != simdjson::SUCCESS)
         return error == simdjson::UTF8_ERROR ? KPID_JSON_UTF8 : KPID_JSON_SYNTAX;
     uint32_t *starts = json->scanner->structural_indexes.get();
     starts[json->scanner->n_structural_indexes] = static_cast<uint32_t>(len);
-    ret->text = json->text;
+    ret->text = copy;
     ret->starts = starts;
     ret->n = json->scanner->n_structural_indexes;
     return KPID_JSON_OK;

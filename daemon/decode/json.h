@@ -21,23 +21,25 @@ extern "C" {
 #endif
 
 #define KPID_JSON_SIZE_MAX ((size_t)1 << 30)
+#define KPID_JSON_KEPT     4 /* copies: KPID_DECODE_KEPT */
 
 struct kpid_json;
 
 enum kpid_json_status { KPID_JSON_OK, KPID_JSON_SYNTAX, KPID_JSON_UTF8 };
 
 struct kpid_json_tokens {
-    char *text;             /* copy of the document, may be written to; at least 8 zero bytes follow */
+    char *text;             /* copy of the document, may be written to; at least 8 zero bytes follow. Valid
+                               until KPID_JSON_KEPT calls later, `starts` until the next one */
     const uint32_t *starts; /* n offsets into it, then its length */
     size_t n;
 };
 
-/* Returns, free with _free (takes NULL). Memory follows the largest document seen: 5 bytes a byte. */
+/* Returns, free with _free (takes NULL). Memory follows the largest documents seen: 8 bytes a byte. */
 struct kpid_json *kpid_json_new(void);
 void kpid_json_free(struct kpid_json *json);
 
-/* Copies bytes[0..len), len <= KPID_JSON_SIZE_MAX, and indexes the copy. *ret is set on OK, borrowed until
- * the next call. Allocates only when a document is larger than all before; out of memory aborts. */
+/* Copies bytes[0..len), len <= KPID_JSON_SIZE_MAX, and indexes the copy. *ret is set on OK, borrowed as it
+ * says. Allocates only when a document is larger than all before; out of memory aborts. */
 enum kpid_json_status kpid_json_scan(struct kpid_json *json, const char *bytes, size_t len,
                                      struct kpid_json_tokens *ret);
 

@@ -204,5 +204,6 @@ enum kpid_reason kpid_event_fill(struct kpid_decoder *decoder, struct kpid_event
     ret->n_rounded = n_rounded;
     ret->values = decoder->values;
     ret->n_values = n;
+    ret->foresight.set = false;
     return KPID_REASON_NONE;
 }

@@ -206,6 +206,9 @@ struct kpid_shard {
     int64_t repartitioned_ms;                 /* highest event time when the number of partitions changed */
     uint32_t partitions, first_partitions;    /* 0: not known */
 
+    /* the event that was looked at last ahead of its turn: whose key comes next */
+    struct { uint64_t key_hash; uint32_t type_id; bool set; } coming;
+
     /* scratch of one event */
     struct kpid_prepared *prepared;
     size_t n_prepared;
@@ -254,6 +257,13 @@ int64_t kpid_shard_closed(const struct kpid_shard *shard);
 /* prepare.c: works out which measures the event matters to. NONE or why the event is malformed. */
 enum kpid_reason kpid_shard_prepare(struct kpid_shard *shard, const struct kpid_record *record,
                                     const struct kpid_event *event);
+/* The bytes that a key or a distinct count goes by: the event's or `text`. NONE, or why there are none; *absent: the
+ * event has no such field. */
+enum kpid_reason kpid_shard_bytes(const struct kpid_shard *shard, const struct kpid_expr *expr,
+                                  const struct kpid_event *event, char text[KPID_DECIMAL_TEXT], const char **ret,
+                                  size_t *ret_len, bool *absent);
+/* xxh64 of the id, apart for each topic; false: the event has none. */
+bool kpid_shard_id_hash(const struct kpid_record *record, const struct kpid_event *event, uint64_t *ret);
 /* The event's gid in one of the source's groupings, worked out once an event. */
 uint32_t kpid_shard_gid(struct kpid_shard *shard, const struct kpid_event *event, uint16_t grouping);
 

@@ -49,10 +49,9 @@ static enum kpid_reason check_groups(const struct kpid_shard *shard, const struc
     return KPID_REASON_NONE;
 }
 
-/* The bytes that a key or a distinct count goes by. */
-static enum kpid_reason bytes_of(const struct kpid_shard *shard, const struct kpid_expr *expr,
-                                 const struct kpid_event *event, char text[KPID_DECIMAL_TEXT], const char **ret,
-                                 size_t *ret_len, bool *absent)
+enum kpid_reason kpid_shard_bytes(const struct kpid_shard *shard, const struct kpid_expr *expr,
+                                  const struct kpid_event *event, char text[KPID_DECIMAL_TEXT], const char **ret,
+                                  size_t *ret_len, bool *absent)
 {
     const struct kpid_node *root = &expr->nodes[expr->n - 1];
 
@@ -95,12 +94,12 @@ static enum kpid_reason prepare_value(struct kpid_shard *shard, const struct kpi
     switch (def->agg->input) {
     case KPID_INPUT_NUMBER: return kpid_expr_number(&def->value, event, &p->sample.value, absent);
     case KPID_INPUT_ANY:
-        reason = bytes_of(shard, &def->value, event, text, &bytes, &len, absent);
+        reason = kpid_shard_bytes(shard, &def->value, event, text, &bytes, &len, absent);
         if (reason == KPID_REASON_NONE && !*absent)
             p->sample.hash = kpid_hash_murmur64a(bytes, len, KPID_HLL_SEED);
         return reason;
     case KPID_INPUT_KEY:
-        reason = bytes_of(shard, &def->value, event, text, &bytes, &len, absent);
+        reason = kpid_shard_bytes(shard, &def->value, event, text, &bytes, &len, absent);
         if (reason != KPID_REASON_NONE || *absent)
             return reason;
         p->key_at = (uint32_t)shard->scratch.len;
@@ -143,16 +142,19 @@ static enum kpid_reason prepare_keyed(struct kpid_shard *shard, const struct kpi
     *wanted = p->words != 0;
     if (!*wanted)
         return KPID_REASON_NONE;
-    enum kpid_reason reason = bytes_of(shard, &def->keyed.key, event, text, &bytes, &len, absent);
+    enum kpid_reason reason = kpid_shard_bytes(shard, &def->keyed.key, event, text, &bytes, &len, absent);
     if (reason != KPID_REASON_NONE || *absent)
         return reason;
     if (!same_key(shard, p, bytes, len)) {
         p->key_at = (uint32_t)shard->scratch.len;
         p->key_len = (uint32_t)len;
-        p->key_hash = kpid_hash(bytes, len, 0);
+        p->key_hash = event->foresight.set && event->foresight.key == bytes && event->foresight.key_len == len
+                          ? event->foresight.key_hash
+                          : kpid_hash(bytes, len, 0);
         kpid_buf_add(&shard->scratch, bytes, len);
     }
-    kpid_keys_prefetch(shard->measures[p->measure].keys, p->key_hash);
+    if (!event->foresight.set)
+        kpid_keys_prefetch(shard->measures[p->measure].keys, p->key_hash);
     return KPID_REASON_NONE;
 }
 

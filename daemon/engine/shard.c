@@ -216,17 +216,6 @@ static void note_activity(struct kpid_shard *shard, const struct kpid_event *eve
         shard->first_ms = event->ts_ms;
 }
 
-/* xxh64 of the id, apart for each topic; false: the event has none. */
-static bool id_hash(const struct kpid_record *record, const struct kpid_event *event, uint64_t *ret)
-{
-    const struct kpid_value *id = &event->values[KPID_SLOT_ID];
-
-    if (id->kind != KPID_STRING || id->len == 0)
-        return false;
-    *ret = kpid_hash(id->str, id->len, record->topic);
-    return true;
-}
-
 static enum kpid_class classify(struct kpid_shard *shard, const struct kpid_record *record,
                                 const struct kpid_event *event, int64_t now_ms, const uint64_t *mark)
 {
@@ -255,9 +244,9 @@ enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_reco
                                 const struct kpid_event *event, int64_t now_ms, enum kpid_reason *ret_reason)
 {
     uint64_t mark = 0;
-    bool marked = id_hash(record, event, &mark), taken = false;
+    bool marked = kpid_shard_id_hash(record, event, &mark), taken = false;
 
-    if (marked) /* the one look-up that goes to memory: it is on its way while the event is prepared */
+    if (marked && !event->foresight.set) /* it is on its way while the event is prepared */
         kpid_dedup_prefetch(shard->dedup, mark);
     enum kpid_reason reason = kpid_shard_prepare(shard, record, event);
 
@@ -274,7 +263,7 @@ enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_reco
     }
     if (class == KPID_CLASS_DUPLICATE)
         return close_record(shard, record, class, KPID_REASON_NONE);
-    for (size_t i = 0; i < shard->n_prepared; i++) {
+    for (size_t i = 0; i < shard->n_prepared && !event->foresight.set; i++) {
         const struct kpid_keys *keys = shard->measures[shard->prepared[i].measure].keys;
         if (keys)
             kpid_keys_prefetch_block(keys, shard->prepared[i].key_hash);

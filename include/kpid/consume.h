@@ -18,6 +18,8 @@
 struct event_base;
 struct kpid_consumer;
 
+#define KPID_CONSUMER_AHEAD 3
+
 /* What the owner of a consumer wants to hear. `ctx` is handed back. Never called from within another callback. */
 struct kpid_consumer_events {
     /* A shard was assigned. The owner restores it and then calls kpid_consumer_start. */
@@ -26,6 +28,9 @@ struct kpid_consumer_events {
     void (*revoked)(void *ctx, uint32_t source, int32_t partition);
     /* One record. Everything in it is borrowed for the call. */
     void (*record)(void *ctx, const struct kpid_record *record);
+    /* A record that is on its way, KPID_CONSUMER_AHEAD before its turn, to prepare for it; NULL: none of those told
+     * before is. Borrowed until its turn or that. It may never come. May be NULL. */
+    void (*ahead)(void *ctx, const struct kpid_record *record);
     /* Records are waiting: call kpid_consumer_serve soon. Edge, repeated after each serve that left some. */
     void (*ready)(void *ctx);
     /* A fault of a topic-partition or of the client; text is borrowed. `fatal`: nothing will come any more. */

@@ -19,12 +19,14 @@
 
 struct kpid_decoder;
 
+#define KPID_DECODE_KEPT 4 /* events of one decoder that are valid at a time */
+
 /* Borrows the source, which must outlive the decoder. Returns, free with _free. */
 struct kpid_decoder *kpid_decoder_new(const struct kpid_source *source);
 void kpid_decoder_free(struct kpid_decoder *decoder);
 
-/* Decodes one message. NONE: *ret is set and valid until the next call (bytes must live as long, strings may
- * point into them). Any other reason: malformed, *ret is untouched. Never reads behind bytes[len). */
+/* Decodes one message. NONE: *ret is set and valid until KPID_DECODE_KEPT calls later (bytes must live as
+ * long, strings may point into them). Any other reason: malformed, *ret is untouched. Never reads behind bytes[len). */
 enum kpid_reason kpid_decode(struct kpid_decoder *decoder, const void *bytes, size_t len,
                              struct kpid_event *ret) KPID_MUST_CHECK;
 

@@ -32,7 +32,10 @@ void kpid_shard_free(struct kpid_shard *shard);
  */
 enum kpid_class kpid_shard_take(struct kpid_shard *shard, const struct kpid_record *record,
                                 const struct kpid_event *event, int64_t now_ms, enum kpid_reason *ret_reason);
-/* The same for a record that the decoder refused. */
+/* Shows an event that may be taken soon, after the few that are taken before it: what it needs is brought near and
+ * event->foresight filled, which spares taking it some work. Changes nothing that is counted (ahead.c). */
+void kpid_shard_ahead(struct kpid_shard *shard, const struct kpid_record *record, struct kpid_event *event);
+/* The same as _take for a record that the decoder refused. */
 void kpid_shard_refuse(struct kpid_shard *shard, const struct kpid_record *record, enum kpid_reason reason);
 bool kpid_shard_wants(const struct kpid_shard *shard, uint32_t topic, int64_t offset);
 /* The offset to read next, -1: none was read yet. */

@@ -124,6 +124,7 @@ static void take(struct rig *rig, const char *text, size_t len)
 
     if (reason != KPID_REASON_NONE || !kpid_lookups_join(rig->lookups, 0, &event, 0))
         fail("an event is not taken");
+    kpid_shard_ahead(rig->shard, &record, &event);
     if (kpid_shard_take(rig->shard, &record, &event, KPID_NEVER, &reason) == KPID_CLASS_MALFORMED)
         fail("an event is malformed");
 }

@@ -61,6 +61,8 @@ struct owner {
     int64_t low, high;
     int n_refetched, n_null, n_looks[KPID_LOG_SILENT + 1], n_answers;
     int64_t log_end;
+    const void *ahead[KPID_CONSUMER_AHEAD + 1]; /* values that were told of and have not come */
+    size_t n_ahead, n_told;
     struct kpid_offset_note notes[8];
     size_t n_notes;
     int64_t refetched;
@@ -92,9 +94,30 @@ static void on_revoked(void *ctx, uint32_t source, int32_t partition)
         kpid_consumer_let_go(owner->consumer, source, partition);
 }
 
+static void on_ahead(void *ctx, const struct kpid_record *record)
+{
+    struct owner *owner = ctx;
+    if (record == NULL) {
+        owner->n_ahead = 0;
+        return;
+    }
+    cr_assert_leq(owner->n_ahead, KPID_CONSUMER_AHEAD);
+    owner->ahead[owner->n_ahead++] = record->value;
+    owner->n_told++;
+}
+
+/* Records come in the order in which they were told of, and lie where they lay then. */
+static void ahead_check(struct owner *owner, const struct kpid_record *record)
+{
+    cr_assert_gt(owner->n_ahead, 0);
+    cr_assert_eq(record->value, owner->ahead[0]);
+    memmove(owner->ahead, owner->ahead + 1, --owner->n_ahead * sizeof owner->ahead[0]);
+}
+
 static void on_record(void *ctx, const struct kpid_record *record)
 {
     struct owner *owner = ctx;
+    ahead_check(owner, record);
     int64_t *next = &owner->next[record->source][record->topic][record->partition];
     cr_assert(owner->ours[record->source][record->partition]);
     if (*next >= 0)
@@ -164,8 +187,8 @@ TEST_FUNCTION void on_refetched(void *ctx, enum kpid_log_look look, const struct
         memcpy(owner->value, record->value, record->value_len);
 }
 
-static const struct kpid_consumer_events events = {on_assigned, on_revoked,    on_record,      on_ready,
-                                                   on_fault,    on_partitions, on_out_of_range};
+static const struct kpid_consumer_events events = {on_assigned, on_revoked, on_record,     on_ahead,
+                                                   on_ready,    on_fault,   on_partitions, on_out_of_range};
 
 TEST_FUNCTION void owner_init(struct owner *owner)
 {

@@ -215,3 +215,28 @@ Test(decode_json, large)
     free(text);
     kit_release(&kit);
 }
+
+/* Strings and numbers of an event stay while three more are decoded, also when these need larger copies. */
+Test(decode_json, kept)
+{
+    struct kit kit;
+    struct kpid_event events[KPID_DECODE_KEPT];
+    char shown[256], large[9000], expected[32];
+    kit_init(&kit);
+    kit.source.max_string_bytes = sizeof large;
+    kit_open(&kit);
+    for (size_t i = 0; i < 2 * KPID_DECODE_KEPT; i++) {
+        int len = snprintf(large, sizeof large, "{" ENVELOPE ",\"str\":\"\\u0061-%zu\",\"id\":%zu,\"long\":\"%0*d\"}", i, i,
+                           (int)(1000 * i) + 1, 0);
+        cr_assert_eq(kpid_decode(kit.decoder, large, (size_t)len, &events[i % KPID_DECODE_KEPT]), KPID_REASON_NONE);
+        size_t oldest = i < KPID_DECODE_KEPT ? 0 : i - KPID_DECODE_KEPT + 1;
+        for (size_t k = oldest; k <= i; k++) {
+            kit.event = events[k % KPID_DECODE_KEPT];
+            snprintf(expected, sizeof expected, "s:a-%zu", k);
+            cr_assert_str_eq(kit_show(&kit, KIT_STR, shown), expected);
+            snprintf(expected, sizeof expected, "s:%zu", k);
+            cr_assert_str_eq(kit_show(&kit, KPID_SLOT_ID, shown), expected);
+        }
+    }
+    kit_release(&kit);
+}
