@@ -10,13 +10,14 @@
 
 #define KPID_GID_OTHER 0u /* __other__; the total of the empty grouping uses it too */
 
+/* One cache line, aligned to one: with a million groups finding one costs what it has to wait for memory. */
 struct kpid_group {
     char *name;          /* packed values: length-prefixed, in order; NULL: the slot is free */
-    uint32_t name_len;
+    uint32_t name_len : 31, dirty : 1;
     uint32_t cells;      /* cells and keyed items that use it */
     uint64_t hash;
     int64_t first_ms, last_ms; /* earliest and latest event */
-    bool dirty;
+    char head[24];       /* the name's beginning */
 };
 
 /* A short name that was looked up lately, as two words. */
@@ -27,11 +28,13 @@ struct kpid_group_memo {
 
 #define KPID_GROUP_MEMOS  32 /* a power of 2 */
 #define KPID_GROUP_SHORT  16 /* bytes of a name that a memo holds */
+#define KPID_GID_MAX      ((1u << 27) - 1)
 
 struct kpid_groups {
     struct kpid_group *at;   /* by gid; [0] is __other__ */
     uint32_t n, cap, live;
-    uint32_t *index, index_cap;
+    void *memory;            /* that `at` lies in */
+    uint32_t *index, index_cap; /* gid, and above it five bits of the hash: few other groups' rows are looked at */
     uint32_t *free_gids, n_free, cap_free;
     uint32_t *dirty, n_dirty, cap_dirty;
     int64_t other_last_ms;   /* latest event that went to __other__, KPID_NEVER: none */

@@ -6,6 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE_BYTES 64
+
+_Static_assert(sizeof(struct kpid_group) == LINE_BYTES, "a group is a cache line");
+
+static uint32_t groups_tag(uint64_t hash)
+{
+    return (uint32_t)(hash >> 59) << 27;
+}
+
+static bool groups_is(const struct kpid_group *group, const char *name, size_t len)
+{
+    return group->name_len == len && !memcmp(len <= sizeof(group->head) ? group->head : group->name, name, len);
+}
+
 static void groups_index_put(struct kpid_groups *groups, uint32_t gid)
 {
     uint32_t mask = groups->index_cap - 1;
@@ -13,7 +27,7 @@ static void groups_index_put(struct kpid_groups *groups, uint32_t gid)
 
     while (groups->index[at])
         at = (at + 1) & mask;
-    groups->index[at] = gid;
+    groups->index[at] = gid | groups_tag(groups->at[gid].hash);
 }
 
 static void groups_index_rebuild(struct kpid_groups *groups)
@@ -36,8 +50,14 @@ static void groups_reserve(struct kpid_groups *groups, uint32_t n)
         uint32_t cap = groups->cap ? groups->cap * 2 : 16;
         if (cap < n)
             cap = n;
-        groups->at = kpid_realloc(groups->at, cap * sizeof(*groups->at));
-        memset(groups->at + groups->cap, 0, (cap - groups->cap) * sizeof(*groups->at));
+        void *memory = kpid_alloc(cap * sizeof(*groups->at) + LINE_BYTES);
+        struct kpid_group *at = (struct kpid_group *)(((uintptr_t)memory + LINE_BYTES) & ~(uintptr_t)(LINE_BYTES - 1));
+        if (groups->n)
+            memcpy(at, groups->at, groups->n * sizeof(*at));
+        memset(at + groups->n, 0, (cap - groups->n) * sizeof(*at));
+        free(groups->memory);
+        groups->memory = memory;
+        groups->at = at;
         groups->cap = cap;
     }
     if (n > groups->n)
@@ -72,7 +92,7 @@ void kpid_groups_release(struct kpid_groups *groups)
 {
     for (uint32_t gid = 0; gid < groups->n; gid++)
         free(groups->at[gid].name);
-    free(groups->at);
+    free(groups->memory);
     free(groups->index);
     free(groups->free_gids);
     free(groups->dirty);
@@ -99,7 +119,8 @@ static void groups_insert(struct kpid_groups *groups, uint32_t gid, const char *
     struct kpid_group *group = &groups->at[gid];
 
     group->name = kpid_strndup(name, len);
-    group->name_len = (uint32_t)len;
+    group->name_len = (uint32_t)len & INT32_MAX;
+    memcpy(group->head, name, len < sizeof(group->head) ? len : sizeof(group->head));
     group->hash = kpid_hash(name, len, 0);
     group->first_ms = first_ms;
     group->last_ms = last_ms;
@@ -131,9 +152,13 @@ static uint32_t groups_find(struct kpid_groups *groups, const char *name, size_t
 
     if (groups->index_cap) {
         uint32_t mask = groups->index_cap - 1;
-        for (uint32_t at = (uint32_t)hash & mask; (gid = groups->index[at]); at = (at + 1) & mask) {
+        uint32_t tag = groups_tag(hash), found;
+        for (uint32_t at = (uint32_t)hash & mask; (found = groups->index[at]); at = (at + 1) & mask) {
+            gid = found & KPID_GID_MAX;
+            if ((found & ~KPID_GID_MAX) != tag)
+                continue;
             struct kpid_group *group = &groups->at[gid];
-            if (group->hash == hash && group->name_len == len && !memcmp(group->name, name, len)) {
+            if (groups_is(group, name, len)) {
                 groups_see(groups, gid, ts_ms);
                 return gid;
             }
@@ -176,7 +201,7 @@ void kpid_groups_put(struct kpid_groups *groups, uint32_t gid, const char *name,
 {
     groups_reserve(groups, gid + 1);
     struct kpid_group *group = &groups->at[gid];
-    if (group->name && group->name_len == len && !memcmp(group->name, name, len)) {
+    if (group->name && groups_is(group, name, len)) {
         group->first_ms = first_ms;
         group->last_ms = last_ms;
         return;

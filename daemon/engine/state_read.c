@@ -288,7 +288,7 @@ static bool read_groups(struct kpid_shard *shard, struct kpid_unpack *in)
         size_t len;
         const char *name = kpid_unpack_bytes(in, &len);
         int64_t first = kpid_unpack_i64(in), last = kpid_unpack_i64(in);
-        if (in->bad || gid == 0 || gid > UINT32_MAX / 2)
+        if (in->bad || gid == 0 || gid > KPID_GID_MAX)
             return false;
         kpid_groups_put(&shard->groups[g], (uint32_t)gid, name, len, first, last);
     }
