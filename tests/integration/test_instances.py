@@ -387,8 +387,9 @@ class Instances(harness.TestCase):
         return 0
 
     def wait_spread(self, names=("a", "b", "c")):
-        harness.wait_for(lambda: sum(self.shards(name) for name in names) == self.partitions and
-                         all(self.shards(name) for name in names), 30, "shards of each")
+        if not harness.holds_within(lambda: sum(self.shards(name) for name in names) == self.partitions and
+                                    all(self.shards(name) for name in names), 60):
+            self.fail_telling(f"not each of {names} has shards")
 
     def test_idle_shards_of_others_hold_no_window_back(self):
         self.start("a", "b", clock="wall", idle="500ms", out_of_order="1s")
