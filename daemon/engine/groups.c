@@ -46,6 +46,7 @@ static void groups_index_rebuild(struct kpid_groups *groups)
 
 static void groups_reserve(struct kpid_groups *groups, uint32_t n)
 {
+    assert(n - 1 <= KPID_GID_MAX);
     if (n > groups->cap) {
         uint32_t cap = groups->cap ? groups->cap * 2 : 16;
         if (cap < n)
