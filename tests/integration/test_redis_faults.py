@@ -16,7 +16,7 @@ CONFIG = """
 clock: events
 tick: 50ms
 kafka: {{ brokers: "{brokers}", group: {name}, properties: {{ session.timeout.ms: 6000 }} }}
-redis: {{ url: "{url}", prefix: {name}, max_uncommitted: 500, timeout: 1s }}
+redis: {{ url: "{url}", prefix: {name}, max_uncommitted: 500, timeout: {timeout} }}
 http: {{ listen: "127.0.0.1:{port}" }}
 sources:
   shop: {{ topics: [{topic}], out_of_order: 10s, allowed_lateness: 1h, idle_timeout: 300ms, max_skew: off }}
@@ -58,7 +58,8 @@ class Faults(harness.TestCase):
             address = self.enterContext(harness.Delay(self.redis.port, delay_s)).address
         kpid = self.enterContext(harness.Kpid(CONFIG.format(
             brokers=self.kafka.brokers, topic=self.topic, name=self.name, port=self.port,
-            url=f"redis://{credentials}{address}")))
+            # A slow one is not one that hangs, and on a busy machine slower still.
+            url=f"redis://{credentials}{address}", timeout="30s" if delay_s else "1s")))
         self.kafka.produce(orders(self.topic, range(200)))
         self.wait_total(200)
         harness.wait_for(lambda: START + 180_000 in self.starts("revenue"), 20, "the last minute")
