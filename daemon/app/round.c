@@ -130,6 +130,9 @@ static void load_done(void *ctx, enum kpid_publish_status status)
                                                    : "Redis was restarted or replaced and may have lost what was told");
         return;
     }
+    /* Copies from before may be older than what another publisher has told, and the corrections in that are no longer in
+     * what their owners commit now. */
+    kpid_foreign_close(d);
     kpid_evaluator_free(d->former);
     kpid_evaluator_free(d->evaluator);
     d->former = NULL;
