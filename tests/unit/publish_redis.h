@@ -6,6 +6,10 @@
 #include "publish_fixture.h"
 #include "redis_server.h"
 
+#define SNAP "kpi:snap:{conversion:5m}"
+#define WINS "kpi:wins:{conversion:5m}"
+#define HIST "kpi:hist:{conversion:5m}"
+
 struct rig {
     struct redis_server server;
     struct event_base *base;
@@ -69,7 +73,8 @@ static inline void owner_state(void *ctx, const char *key, size_t key_len, const
     snprintf(owner->state_bytes, sizeof owner->state_bytes, "%.*s", (int)len, (const char *)bytes);
 }
 
-static inline void owner_final(void *ctx, const char *key, size_t key_len, int64_t boundary_ms, int64_t told_ms)
+static inline void owner_final(void *ctx, const char *key, size_t key_len, int64_t boundary_ms,
+                               int64_t told_ms)
 {
     struct owner *owner = ctx;
     owner->finals++;
@@ -138,5 +143,22 @@ static inline char *ask_text_of(redisReply *reply)
     return text;
 }
 #define ask_number(rig, ...) redis_server_number(&(rig)->server, __VA_ARGS__)
+
+static const unsigned everywhere =
+    KPID_PLACE_NEWEST | KPID_PLACE_FINAL | KPID_PLACE_WINDOW | KPID_PLACE_HISTORY;
+
+/* The n-th window of a group, NULL: of the total. */
+static inline void owner_add(struct owner *owner, const char *const *group, int n, uint64_t samples,
+                             unsigned places)
+{
+    struct kpid_snapshot snapshot = snapshot_of(group, n);
+    snapshot.samples = samples;
+    kpid_round_snapshot(owner->publisher, &snapshot, NOON, 7, places);
+}
+
+static inline int64_t start_of(int n)
+{
+    return snapshot_of(NULL, n).start_ms;
+}
 
 #endif

@@ -2,25 +2,7 @@
 #include "kpid/hll.h"
 #include "publish_redis.h"
 
-#define SNAP "kpi:snap:{conversion:5m}"
-#define WINS "kpi:wins:{conversion:5m}"
-#define HIST "kpi:hist:{conversion:5m}"
-
 static const char *const web[] = {"web", "eu"};
-static const unsigned everywhere =
-    KPID_PLACE_NEWEST | KPID_PLACE_FINAL | KPID_PLACE_WINDOW | KPID_PLACE_HISTORY;
-
-static void add(struct owner *owner, const char *const *group, int n, uint64_t samples, unsigned places)
-{
-    struct kpid_snapshot snapshot = snapshot_of(group, n);
-    snapshot.samples = samples;
-    kpid_round_snapshot(owner->publisher, &snapshot, NOON, 7, places);
-}
-
-static int64_t start_of(int n)
-{
-    return snapshot_of(NULL, n).start_ms;
-}
 
 Test(publish_redis, take_over)
 {
@@ -57,9 +39,9 @@ Test(publish_redis, round_writes_the_contract)
     redisContext *listener = redisConnectUnix(rig.server.socket);
     freeReplyObject(redisCommand(listener, "SUBSCRIBE kpi:updates"));
 
-    add(&owner, NULL, 0, 10, everywhere);
-    add(&owner, web, 0, 10, everywhere);
-    add(&owner, odd, 0, 9, KPID_PLACE_NEWEST);
+    owner_add(&owner, NULL, 0, 10, everywhere);
+    owner_add(&owner, web, 0, 10, everywhere);
+    owner_add(&owner, odd, 0, 9, KPID_PLACE_NEWEST);
     kpid_round_meta(owner.publisher, CONVERSION, W_5M, NOON, NOON - 250, 7);
     kpid_round_state(owner.publisher, "warn|conversion|5m|*", 20, "bytes", 5);
     kpid_round_final(owner.publisher, CONVERSION, W_5M, NOON);
@@ -117,12 +99,12 @@ Test(publish_redis, old_owner_is_refused)
     rig_start(&rig, 5000);
     owner_start(&old, &rig, 1);
     owner_start(&new, &rig, 2);
-    add(&new, NULL, 1, 10, KPID_PLACE_NEWEST);
+    owner_add(&new, NULL, 1, 10, KPID_PLACE_NEWEST);
     cr_assert_eq(owner_send(&new), KPID_PUBLISH_OK);
     char *before = ask_text(&rig, "HGET " SNAP " *");
 
     /* Without an alert part only (term, tick) stands in its way. */
-    add(&old, NULL, 0, 99, KPID_PLACE_NEWEST);
+    owner_add(&old, NULL, 0, 99, KPID_PLACE_NEWEST);
     cr_assert_eq(owner_send(&old), KPID_PUBLISH_OTHER);
     cr_assert_eq(owner_stats(&old).refused, 1);
     cr_assert_str_eq(ask_text(&rig, "HGET " SNAP " *"), before);
@@ -130,11 +112,11 @@ Test(publish_redis, old_owner_is_refused)
 
     cr_assert_eq(owner_acquire(&old, 3), KPID_PUBLISH_OK);
     kpid_round_state(new.publisher, "k", 1, "stale", 5);
-    add(&new, NULL, 2, 99, KPID_PLACE_NEWEST);
+    owner_add(&new, NULL, 2, 99, KPID_PLACE_NEWEST);
     cr_assert_eq(owner_send(&new), KPID_PUBLISH_OTHER);
     cr_assert_eq(ask_number(&rig, "EXISTS kpi:{alert}:state"), 0);
     cr_assert_str_eq(ask_text(&rig, "HGET " SNAP " *"), before);
-    add(&old, NULL, 3, 99, KPID_PLACE_NEWEST);
+    owner_add(&old, NULL, 3, 99, KPID_PLACE_NEWEST);
     cr_assert_eq(owner_send(&old), KPID_PUBLISH_OK);
     cr_assert_str_neq(ask_text(&rig, "HGET " SNAP " *"), before);
     kpid_publisher_free(old.publisher);
@@ -149,13 +131,13 @@ Test(publish_redis, writers_pair)
     struct owner owner;
     rig_start(&rig, 5000);
     owner_start(&owner, &rig, 1);
-    add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST);
+    owner_add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     long long term = ask_number(&rig, "HGET kpi:{alert}:h term"), written, tick;
     cr_assert_eq(sscanf(ask_text(&rig, "HGET " SNAP " @writer"), "%lld:%lld", &written, &tick), 2);
     cr_assert(written == term && tick == 1);
     redis_server_number(&rig.server, "HSET " SNAP " @writer %lld:1", term + 1);
-    add(&owner, NULL, 1, 10, KPID_PLACE_NEWEST);
+    owner_add(&owner, NULL, 1, 10, KPID_PLACE_NEWEST);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
     kpid_publisher_free(owner.publisher);
     rig_stop(&rig);
@@ -169,8 +151,8 @@ Test(publish_redis, history_is_capped)
     rig_start(&rig, 5000);
     owner_start(&owner, &rig, 1);
     for (int n = 0; n < 6; n++) {
-        add(&owner, NULL, n, 10, everywhere);
-        add(&owner, web, n, 10, everywhere);
+        owner_add(&owner, NULL, n, 10, everywhere);
+        owner_add(&owner, web, n, 10, everywhere);
         cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     }
     LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
@@ -181,14 +163,14 @@ Test(publish_redis, history_is_capped)
                      "%d", n);
     }
     /* One that fell out long ago does not stay either. */
-    add(&owner, NULL, 1, 10, KPID_PLACE_WINDOW);
+    owner_add(&owner, NULL, 1, 10, KPID_PLACE_WINDOW);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
     cr_assert_eq(ask_number(&rig, "ZCARD " WINS), 3);
     cr_assert_eq(ask_number(&rig, "EXISTS kpi:win:{conversion:5m}:%lld", (long long)start_of(1)), 0);
 
     for (int n = 0; n < 1000; n++)
-        add(&owner, NULL, n, 10, KPID_PLACE_HISTORY);
+        owner_add(&owner, NULL, n, 10, KPID_PLACE_HISTORY);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     long long length = ask_number(&rig, "XLEN " HIST);
     cr_assert(length >= 200 && length <= 300, "%lld", length); /* whole nodes of 100 go */
@@ -205,9 +187,9 @@ Test(publish_redis, a_batch_that_failed_is_not_taken_for_one_that_arrived)
     rig_start(&rig, 5000);
     owner_start(&owner, &rig, 1);
     redis_server_number(&rig.server, "APPEND kpi:win:{conversion:5m}:%lld x", (long long)start_of(0));
-    add(&owner, NULL, 0, 10, KPID_PLACE_WINDOW | KPID_PLACE_HISTORY);
+    owner_add(&owner, NULL, 0, 10, KPID_PLACE_WINDOW | KPID_PLACE_HISTORY);
     for (int n = 0; n < 1500; n++)
-        add(&owner, NULL, n, 10, KPID_PLACE_HISTORY);
+        owner_add(&owner, NULL, n, 10, KPID_PLACE_HISTORY);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
     redis_server_number(&rig.server, "DEL kpi:win:{conversion:5m}:%lld", (long long)start_of(0));
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
@@ -227,10 +209,10 @@ Test(publish_redis, largest_groups_are_kept)
     const char *names[] = {"a", "b", "c", "d"};
     uint64_t samples[] = {5, 50, 500, 7};
     for (int i = 0; i < 4; i++)
-        add(&owner, (const char *const[]){names[i], "x"}, 0, samples[i],
-            KPID_PLACE_NEWEST | KPID_PLACE_WINDOW);
-    add(&owner, (const char *const[]){"b", "x"}, 0, 45, KPID_PLACE_WINDOW);
-    add(&owner, NULL, 0, 562, KPID_PLACE_WINDOW);
+        owner_add(&owner, (const char *const[]){names[i], "x"}, 0, samples[i],
+                  KPID_PLACE_NEWEST | KPID_PLACE_WINDOW);
+    owner_add(&owner, (const char *const[]){"b", "x"}, 0, 45, KPID_PLACE_WINDOW);
+    owner_add(&owner, NULL, 0, 562, KPID_PLACE_WINDOW);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     char key[64];
     snprintf(key, sizeof key, "kpi:win:{conversion:5m}:%lld", (long long)start_of(0));
@@ -239,8 +221,8 @@ Test(publish_redis, largest_groups_are_kept)
     cr_assert_str_eq(json_text(json_parse(ask_text(&rig, "HGET %s b|x", key)), "samples"), "45");
     cr_assert_eq(ask_number(&rig, "HLEN " SNAP), 5);
     /* A later round may revise those, and adds no other. */
-    add(&owner, (const char *const[]){"b", "x"}, 0, 1, KPID_PLACE_WINDOW);
-    add(&owner, (const char *const[]){"d", "x"}, 0, 9999, KPID_PLACE_WINDOW);
+    owner_add(&owner, (const char *const[]){"b", "x"}, 0, 1, KPID_PLACE_WINDOW);
+    owner_add(&owner, (const char *const[]){"d", "x"}, 0, 9999, KPID_PLACE_WINDOW);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     cr_assert_eq(ask_number(&rig, "HLEN %s", key), 3);
     cr_assert_str_eq(json_text(json_parse(ask_text(&rig, "HGET %s b|x", key)), "samples"), "1");
@@ -248,7 +230,8 @@ Test(publish_redis, largest_groups_are_kept)
     rig_stop(&rig);
 }
 
-static void add_revised(struct owner *owner, const char *name, uint64_t samples, uint32_t revision, unsigned places)
+static void add_revised(struct owner *owner, const char *name, uint64_t samples, uint32_t revision,
+                        unsigned places)
 {
     const char *group[] = {name, "x"};
     struct kpid_snapshot snapshot = snapshot_of(group, 0);
@@ -257,7 +240,8 @@ static void add_revised(struct owner *owner, const char *name, uint64_t samples,
     kpid_round_snapshot(owner->publisher, &snapshot, NOON, 0, places);
 }
 
-static void expect_kept(struct rig *rig, const char *a, const char *a_samples, const char *b, const char *b_samples)
+static void expect_kept(struct rig *rig, const char *a, const char *a_samples, const char *b,
+                        const char *b_samples)
 {
     char key[64];
     snprintf(key, sizeof key, "kpi:win:{conversion:5m}:%lld", (long long)start_of(0));
@@ -267,7 +251,8 @@ static void expect_kept(struct rig *rig, const char *a, const char *a_samples, c
     cr_assert_str_eq(json_text(json_parse(ask_text(rig, "HGET %s %s|x", key, b)), "samples"), b_samples);
 }
 
-/* A correction may change which groups are the largest: whoever falls out is not left with the figure of before. */
+/* A correction may change which groups are the largest: whoever falls out is not left with the figure of
+ * before. */
 Test(publish_redis, a_revision_chooses_the_largest_anew)
 {
     SKIP_WITHOUT_REDIS();
@@ -278,7 +263,7 @@ Test(publish_redis, a_revision_chooses_the_largest_anew)
     add_revised(&owner, "a", 100, 0, KPID_PLACE_WINDOW);
     add_revised(&owner, "b", 50, 0, KPID_PLACE_WINDOW);
     add_revised(&owner, "c", 10, 0, KPID_PLACE_WINDOW);
-    add(&owner, NULL, 0, 160, KPID_PLACE_WINDOW);
+    owner_add(&owner, NULL, 0, 160, KPID_PLACE_WINDOW);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     expect_kept(&rig, "a", "100", "b", "50");
     add_revised(&owner, "a", 100, 1, KPID_PLACE_WINDOW);
@@ -305,7 +290,7 @@ Test(publish_redis, a_revision_of_many_groups)
     struct owner owner;
     rig_start(&rig, 5000);
     owner_start(&owner, &rig, 1);
-    add(&owner, NULL, 0, 1, KPID_PLACE_WINDOW);
+    owner_add(&owner, NULL, 0, 1, KPID_PLACE_WINDOW);
     for (uint32_t revision = 0; revision < 3; revision++) {
         for (int i = 0; i < N; i++) {
             char name[16];
@@ -330,7 +315,7 @@ Test(publish_redis, what_is_gone_goes)
     rig_start(&rig, 5000);
     owner_start(&owner, &rig, 1);
     const char *key = "warn|conversion|5m|web|eu";
-    add(&owner, web, 0, 10, KPID_PLACE_NEWEST | KPID_PLACE_FINAL);
+    owner_add(&owner, web, 0, 10, KPID_PLACE_NEWEST | KPID_PLACE_FINAL);
     struct kpid_transition firing = transition_of(web, KPID_ALERT_PENDING, KPID_ALERT_FIRING, 0xabc);
     kpid_round_transition(owner.publisher, &firing);
     kpid_round_state(owner.publisher, key, strlen(key), "s", 1);
@@ -359,304 +344,6 @@ Test(publish_redis, what_is_gone_goes)
     rig_stop(&rig);
 }
 
-Test(publish_redis, states_survive)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner first, second;
-    rig_start(&rig, 5000);
-    owner_start(&first, &rig, 1);
-    for (int i = 0; i < 5000; i++) {
-        char key[64];
-        int len = snprintf(key, sizeof key, "warn|conversion|5m|g%d|x", i);
-        kpid_round_state(first.publisher, key, (size_t)len, "packed", 6);
-    }
-    kpid_round_final(first.publisher, CONVERSION, W_5M, NOON);
-    cr_assert_eq(owner_send(&first), KPID_PUBLISH_OK);
-    kpid_publisher_free(first.publisher);
-    owner_start(&second, &rig, 2);
-    cr_assert_geq(second.states, 5000); /* one may come twice, see publish.h */
-    cr_assert_eq(second.finals, 1);
-    cr_assert_str_eq(second.state_bytes, "packed");
-    cr_assert_str_eq(second.final_key, "conversion:5m");
-    cr_assert_eq(second.final_ms, NOON);
-    kpid_publisher_free(second.publisher);
-    rig_stop(&rig);
-}
-
-/* Two pieces' worth of states, of a former owner. */
-static void store_states(struct rig *rig, int n)
-{
-    struct owner owner;
-    owner_start(&owner, rig, 1);
-    for (int i = 0; i < n; i++) {
-        char key[64];
-        int len = snprintf(key, sizeof key, "warn|conversion|5m|g%d|x", i);
-        kpid_round_state(owner.publisher, key, (size_t)len, "packed", 6);
-    }
-    kpid_round_final(owner.publisher, CONVERSION, W_5M, NOON);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
-    kpid_publisher_free(owner.publisher);
-}
-
-static void others_for_a_while(struct owner *owner)
-{
-    redis_server_number(&owner->rig->server, "HSET kpi:{alert}:h nonce 03030303030303030303030303030303");
-}
-
-static void another_seq(struct owner *owner)
-{
-    redis_server_number(&owner->rig->server, "HINCRBY kpi:{alert}:h seq 1");
-}
-
-/* It need not be another's any more when all is read: {alert} may have fallen back. */
-Test(publish_redis, each_piece_is_of_ones_own_header)
-{
-    SKIP_WITHOUT_REDIS();
-    void (*const meanwhile[])(struct owner *) = {others_for_a_while, another_seq};
-    for (size_t i = 0; i < KPID_COUNT_OF(meanwhile); i++) {
-        struct rig rig;
-        struct owner owner = {.rig = &rig, .meanwhile = meanwhile[i]};
-        rig_start(&rig, 5000);
-        store_states(&rig, 9000);
-        owner.publisher = kpid_publisher_new(rig.base, rig.redis, &rig.f.model);
-        cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OTHER);
-        cr_assert(owner.states > 0 && owner.states < 9000, "%d states", owner.states);
-        cr_assert_eq(owner.finals, 0);
-        cr_assert_eq(owner_acquire(&owner, 4), KPID_PUBLISH_OK);
-        cr_assert_eq(owner.finals, 1);
-        kpid_publisher_free(owner.publisher);
-        rig_stop(&rig);
-    }
-}
-
-/* Who may not ask is told nothing of the server: it looks like another one. */
-static void another_server(struct owner *owner)
-{
-    cr_assert_eq(redis_server_ask(&owner->rig->server, "ACL SETUSER default -info")->type, REDIS_REPLY_STATUS);
-}
-
-Test(publish_redis, a_cursor_is_of_one_server)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner owner = {.rig = &rig, .meanwhile = another_server};
-    rig_start(&rig, 5000);
-    store_states(&rig, 9000);
-    owner.publisher = kpid_publisher_new(rig.base, rig.redis, &rig.f.model);
-    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
-    cr_assert_geq(owner.states, 9000 + 1000, "%d states: the first piece, then all", owner.states);
-    cr_assert_eq(owner.finals, 1);
-    kpid_publisher_free(owner.publisher);
-    rig_stop(&rig);
-}
-
-Test(publish_redis, nothing_new_costs_nothing)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner owner;
-    rig_start(&rig, 5000);
-    owner_start(&owner, &rig, 1);
-    for (int i = 0; i < 3; i++) {
-        kpid_round_final(owner.publisher, CONVERSION, W_5M, NOON);
-        kpid_round_meta(owner.publisher, CONVERSION, W_5M, NOON, NOON - 250, 7);
-        cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
-        LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
-    }
-    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 2);
-    cr_assert_eq(owner_stats(&owner).rounds, 1);
-    /* Snapshots alone don't move the header either. */
-    add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
-    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 2);
-    kpid_publisher_free(owner.publisher);
-    rig_stop(&rig);
-}
-
-/* As a caller does: again and again, as long as it is DOWN. */
-static void send_again(struct owner *owner)
-{
-    int64_t until_ms = test_now_ms() + REDIS_DEADLINE_MS;
-    do {
-        cr_assert_lt(test_now_ms(), until_ms);
-        LOOP_UNTIL(owner->rig->base, kpid_redis_up(owner->rig->redis));
-    } while (owner_send(owner) == KPID_PUBLISH_DOWN);
-    cr_assert_eq(owner->status, KPID_PUBLISH_OK);
-}
-
-/* The connection is given up while Redis is stopped; Redis then executes what lies in its socket all the
- * same. */
-Test(publish_redis, lost_acknowledgement)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner owner;
-    rig_start(&rig, 700);
-    owner_start(&owner, &rig, 1);
-    add(&owner, NULL, 0, 10, everywhere);
-    kpid_round_state(owner.publisher, "k", 1, "0", 1);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK); /* the scripts are known now */
-    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
-
-    redis_server_freeze(&rig.server);
-    struct kpid_transition transition = transition_of(NULL, KPID_ALERT_PENDING, KPID_ALERT_FIRING, 0xabc);
-    kpid_round_transition(owner.publisher, &transition);
-    add(&owner, NULL, 1, 10, everywhere);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
-    cr_assert_gt(kpid_round_bytes(owner.publisher), 0);
-    kpid_round_state(owner.publisher, "k", 1, "1", 1); /* goes out behind it */
-    add(&owner, NULL, 2, 10, everywhere);
-    redis_server_thaw(&rig.server);
-    send_again(&owner);
-    cr_assert_eq(ask_number(&rig, "XLEN kpi:{alert}:log"), 1);
-    cr_assert_eq(ask_number(&rig, "HGET kpi:{alert}:h seq"), 4);
-    cr_assert_str_eq(ask_text(&rig, "HGET kpi:{alert}:state k"), "1");
-    cr_assert_eq(ask_number(&rig, "XLEN " HIST), 3);
-    cr_assert_eq(kpid_round_bytes(owner.publisher), 0);
-    LOOP_UNTIL(rig.base, kpid_redis_pending(rig.redis) == 0);
-
-    /* The same with snapshots alone. */
-    redis_server_freeze(&rig.server);
-    add(&owner, NULL, 3, 10, everywhere);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_DOWN);
-    redis_server_thaw(&rig.server);
-    send_again(&owner);
-    cr_assert_eq(ask_number(&rig, "XLEN " HIST), 4);
-    cr_assert_eq(owner_stats(&owner).refused, 0);
-    kpid_publisher_free(owner.publisher);
-    rig_stop(&rig);
-}
-
-/* Redis comes back empty: what the round builds on is not there. */
-Test(publish_redis, lost_state)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner owner;
-    rig_start(&rig, 5000);
-    owner_start(&owner, &rig, 1);
-    freeReplyObject(redis_server_ask(&rig.server, "FLUSHALL"));
-    kpid_round_state(owner.publisher, "k", 1, "1", 1);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
-    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
-    kpid_round_state(owner.publisher, "k", 1, "1", 1);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
-    kpid_publisher_free(owner.publisher);
-    rig_stop(&rig);
-}
-
-static void tell(struct owner *owner, int n)
-{
-    add(owner, NULL, n, 10, everywhere);
-    kpid_round_final(owner->publisher, CONVERSION, W_5M, NOON + n * MINUTE);
-    cr_assert_eq(owner_send(owner), KPID_PUBLISH_OK);
-    kpid_round_told(owner->publisher);
-    LOOP_UNTIL(owner->rig->base, kpid_redis_pending(owner->rig->redis) == 0);
-}
-
-/* As when a master of other slots than {alert}'s fell back by its last writes. */
-static void fall_back(struct rig *rig, const char *stamp)
-{
-    redis_server_number(&rig->server, "HSET " SNAP " @writer %s", stamp);
-}
-
-/* Figures went back, {alert} did not, and whoever told them is dead. */
-Test(publish_redis, a_successor_notices_what_was_lost_elsewhere)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner owner;
-    rig_start(&rig, 5000);
-    owner_start(&owner, &rig, 1);
-    cr_assert_not(kpid_publisher_behind(owner.publisher), "there is nothing yet");
-    tell(&owner, 0);
-    char *before = ask_text(&rig, "HGET " SNAP " @writer");
-    tell(&owner, 1);
-    kpid_publisher_free(owner.publisher);
-
-    owner_start(&owner, &rig, 2);
-    cr_assert_not(kpid_publisher_behind(owner.publisher), "nothing was lost");
-    kpid_publisher_free(owner.publisher);
-    fall_back(&rig, before);
-    owner_start(&owner, &rig, 3);
-    cr_assert(kpid_publisher_behind(owner.publisher));
-
-    /* It tells them again, and dies half-way: what it has told stands higher than what was noted. */
-    kpid_round_again(owner.publisher);
-    add(&owner, NULL, 0, 10, everywhere);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
-    kpid_publisher_free(owner.publisher);
-    owner_start(&owner, &rig, 4);
-    cr_assert(kpid_publisher_behind(owner.publisher), "it was not told to the end");
-    kpid_round_again(owner.publisher);
-    tell(&owner, 1);
-    kpid_publisher_free(owner.publisher);
-    owner_start(&owner, &rig, 5);
-    cr_assert_not(kpid_publisher_behind(owner.publisher));
-
-    /* All of the slot is gone: its master came back empty. */
-    kpid_publisher_free(owner.publisher);
-    redis_server_number(&rig.server, "DEL " SNAP);
-    owner_start(&owner, &rig, 6);
-    cr_assert(kpid_publisher_behind(owner.publisher));
-    kpid_publisher_free(owner.publisher);
-    rig_stop(&rig);
-}
-
-/* Who lives is refused by the slot, whose stamp is below what was acknowledged: nothing is built on what is not there. */
-Test(publish_redis, what_went_back_refuses_what_builds_on_it)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner owner;
-    rig_start(&rig, 5000);
-    owner_start(&owner, &rig, 1);
-    tell(&owner, 0);
-    char *before = ask_text(&rig, "HGET " SNAP " @writer");
-    add(&owner, NULL, 1, 10, everywhere);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
-    fall_back(&rig, before);
-    add(&owner, NULL, 2, 10, everywhere);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
-    cr_assert_eq(ask_number(&rig, "EXISTS kpi:win:{conversion:5m}:%lld", (long long)start_of(2)), 0);
-    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
-    cr_assert(kpid_publisher_undisturbed(owner.publisher) && kpid_publisher_behind(owner.publisher));
-    add(&owner, NULL, 2, 10, everywhere);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
-    kpid_publisher_free(owner.publisher);
-    rig_stop(&rig);
-}
-
-/* Keys that nobody wrote for their whole time to live are gone, and not lost. */
-Test(publish_redis, what_has_expired_was_not_lost)
-{
-    SKIP_WITHOUT_REDIS();
-    struct rig rig;
-    struct owner owner;
-    rig_start(&rig, 5000);
-    rig.f.model.settings.snapshot_ttl_ms = 1000;
-    owner_start(&owner, &rig, 1);
-    tell(&owner, 0);
-    LOOP_UNTIL(rig.base, ask_number(&rig, "EXISTS " SNAP) == 0);
-    char note[80];
-    snprintf(note, sizeof note, "%s", ask_text(&rig, "HGET kpi:{alert}:written conversion:5m"));
-    long long until = strtoll(strrchr(note, ':') + 1, NULL, 10);
-    LOOP_UNTIL(rig.base, strtoll(ask_text(&rig, "EVAL %s 0", "return redis.call('TIME')[1]"), NULL, 10) * 1000 > until);
-    add(&owner, NULL, 1, 10, everywhere);
-    cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OTHER);
-    cr_assert_eq(owner_acquire(&owner, 2), KPID_PUBLISH_OK);
-    cr_assert_not(kpid_publisher_behind(owner.publisher));
-    tell(&owner, 1);
-    redis_server_number(&rig.server, "DEL " SNAP);
-    kpid_publisher_free(owner.publisher);
-    owner_start(&owner, &rig, 3);
-    cr_assert(kpid_publisher_behind(owner.publisher), "its time was not up");
-    kpid_publisher_free(owner.publisher);
-    rig_stop(&rig);
-}
-
 Test(publish_redis, large_round)
 {
     SKIP_WITHOUT_REDIS();
@@ -668,7 +355,8 @@ Test(publish_redis, large_round)
     for (int i = 0; i < GROUPS; i++) {
         char name[16];
         snprintf(name, sizeof name, "g%d", i);
-        add(&owner, (const char *const[]){name, "x"}, 0, (uint64_t)i, KPID_PLACE_NEWEST | KPID_PLACE_WINDOW);
+        owner_add(&owner, (const char *const[]){name, "x"}, 0, (uint64_t)i,
+                  KPID_PLACE_NEWEST | KPID_PLACE_WINDOW);
     }
     size_t most = 0;
     kpid_round_send(owner.publisher, owner_published, &owner);
@@ -695,7 +383,7 @@ Test(publish_redis, reload_and_free)
     struct owner owner;
     rig_start(&rig, 5000);
     owner_start(&owner, &rig, 1);
-    add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST); /* of the old model, sent under the new one */
+    owner_add(&owner, NULL, 0, 10, KPID_PLACE_NEWEST); /* of the old model, sent under the new one */
     struct kpid_model less = rig.f.model;
     less.kpis = &rig.f.kpis[REVENUE];
     less.n_kpis = 1;
@@ -727,7 +415,8 @@ static void cell_fill(uint64_t *cell, const struct kpid_agg *agg, int from, int 
     for (int i = from; i < to; i++) {
         char text[24];
         int len = snprintf(text, sizeof text, "user-%d", i);
-        struct kpid_sample sample = {.hash = kpid_hash_murmur64a(text, (size_t)len, KPID_HLL_SEED), .weight = 1};
+        struct kpid_sample sample = {.hash = kpid_hash_murmur64a(text, (size_t)len, KPID_HLL_SEED),
+                                     .weight = 1};
         agg->add(cell, &sample, &none);
     }
 }
@@ -737,8 +426,8 @@ static long long figure_of(const uint64_t *cell, const struct kpid_agg *agg)
     return (long long)agg->read(cell, 0, &none).exact.m;
 }
 
-/* PFCOUNT of a key gives our figure, exact or not, and PFMERGE of days that of the month within the error; what another
- * writer with a higher term has written stays. */
+/* PFCOUNT of a key gives our figure, exact or not, and PFMERGE of days that of the month within the error;
+ * what another writer with a higher term has written stays. */
 Test(publish_redis, sketches)
 {
     SKIP_WITHOUT_REDIS();
@@ -764,17 +453,19 @@ Test(publish_redis, sketches)
     struct kpid_snapshot group = snapshot_of(web, 0);
     cell_fill(cell, agg, 0, 7);
     kpid_round_sketch(owner.publisher, CONVERSION, &sketch, &group, cell);
-    add(&owner, NULL, 0, 10, everywhere);
+    owner_add(&owner, NULL, 0, 10, everywhere);
     cr_assert_eq(owner_send(&owner), KPID_PUBLISH_OK);
     for (int i = 0; i < (int)KPID_COUNT_OF(ends); i++) {
-        cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld", (long long)start_of(i)), figures[i]);
+        cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld", (long long)start_of(i)),
+                     figures[i]);
         cr_assert_gt(ask_number(&rig, "PTTL kpi:hll:{visitors}:5m:%lld", (long long)start_of(i)), 3500000);
         redis_server_number(&rig.server, "PFMERGE month kpi:hll:{visitors}:5m:%lld", (long long)start_of(i));
     }
     cr_assert_eq(ask_number(&rig, "PFCOUNT kpi:hll:{visitors}:5m:%lld:web|eu", (long long)start_of(0)), 7);
     cr_assert_gt(ask_number(&rig, "PTTL kpi:hll:{visitors}"), 3500000);
     long long month = ask_number(&rig, "PFCOUNT month");
-    cr_assert_eq(month, figure_of(whole, agg), "%lld", month); /* dense: the same registers, the same estimator */
+    cr_assert_eq(month, figure_of(whole, agg), "%lld",
+                 month); /* dense: the same registers, the same estimator */
     cr_assert(month > 43000 / 100 * 97 && month < 43000 / 100 * 103, "%lld", month);
 
     /* The newest cell again: a revision. Then somebody with a higher term, whose value stays. */
