@@ -13,8 +13,9 @@ A shop sends events all the while, one in a hundred twice. Faults come in random
   zombie     an instance stands still between building a commit and sending it, until others own its shards
   late       a commit that is under way arrives after others own the shard
 
-Under Sentinel and in a cluster a loss is a failover to a replica that lags, restarts and late commits do not occur, and
-in a cluster the slot of one shard after the other goes back and forth.
+Under Sentinel and in a cluster a loss is a failover to a replica that lags and a restart one to a replica that has all;
+restarts and late commits occur there only where they are asked for. In a cluster the slot of one shard after the other
+goes back and forth.
 
 Throughout, a reader compares what is published with the recount: a final figure equals it, and none ever exceeds it.
 At the end every figure equals it, the ledger by class and reason, the dead letters by place, and the state itself: what
@@ -66,11 +67,13 @@ def parse(arguments=None):
     parser.add_argument("--instances", type=int, default=3)
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--rate", type=int, default=500)
-    for name, number in zip(KINDS, (20, 6, 3, 3, 2, 3, 3)):
-        parser.add_argument(f"--{name}", type=int, default=number)
+    for name in KINDS:
+        parser.add_argument(f"--{name}", type=int)
     options = parser.parse_args(arguments)
-    if not world.TOPOLOGIES[options.topology].has_wires:
-        options.restarts = options.late = 0
+    single = world.TOPOLOGIES[options.topology].has_wires
+    for name, number in zip(KINDS, (20, 6, 3 if single else 0, 3, 2, 3, 3 if single else 0)):
+        if getattr(options, name) is None:
+            setattr(options, name, number)
     if options.seed is None:
         options.seed = random.randrange(1 << 32)
     return options
@@ -134,7 +137,7 @@ class Run(verdict.Verdict):
         self.rng = random.Random(options.seed)
         self.topic = kafka.topic("shop", partitions=options.partitions, exact=True)
         kafka.topic("letters", partitions=1, exact=True)
-        self.instances = [world.Instance(f"i{n}", self.config, redis) for n in range(options.instances)]
+        self.instances = [world.Instance(f"i{n}", self.config, redis, options.late > 0) for n in range(options.instances)]
         self.shop = None
         self.reader = None
         self.counts = {"back": 0, "owners": 0, "transitions": 0, "at_points": 0, "refused": 0, "losses": 0}

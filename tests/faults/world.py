@@ -69,6 +69,17 @@ class Redis(Headers, harness.Redis):
         return f"redis://{self.address}"
 
 
+def quiet(master):
+    """From now on a master takes no writes; its replica has what it took before."""
+    master.client.execute_command("CLIENT PAUSE", 60000, "WRITE")
+
+    def has_all():
+        info = master.client.info("replication")
+        return info["slave0"]["offset"] == info["master_repl_offset"]
+
+    harness.wait_for(has_all, 20, "a replica that has all")
+
+
 class Sentinel(Headers, harness_redis.Sentinel):
     """A master that is lost to a replica which heard of nothing since `mark`."""
 
@@ -80,6 +91,15 @@ class Sentinel(Headers, harness_redis.Sentinel):
     def mark(self, _):
         self.hold()
         return headers_of(self.replica.client, alert=True)
+
+    def ports(self):
+        return [self.master.port, self.replica.port]
+
+    def restart(self):
+        """A master that goes when its replica has all."""
+        quiet(self.master)
+        self.fail_over()
+        self.bring_back()
 
     def lose(self):
         self.fail_over()
@@ -193,6 +213,19 @@ class Cluster(Headers, harness_redis.Cluster):
         source = self.owner(slot)
         self.move(slot, next(node for node in masters if node is not source))
 
+    def ports(self):
+        return [node.port for node in self.nodes]
+
+    def restart(self):
+        """A master that goes when its replica has all; one after the other."""
+        with self.still:
+            masters = [node for node in self.alive() if node.client.role()[0] == "master"]
+            master = masters[self.moves % len(masters)]
+            replica = self.replica_of(master)
+            quiet(master)
+            self.fail_over(master, replica)
+            self.bring_back(master)
+
     def mark(self, key):
         self.still.acquire()
         master = self.owner(self.slot(key))
@@ -286,17 +319,45 @@ class Wire:
         self.socket.close()
 
 
+class Wires:
+    """Of an instance to several servers, by their ports (wire.c)."""
+
+    def __init__(self, ports):
+        self.wires = {port: Wire(port) for port in ports}
+
+    @property
+    def held_bytes(self):
+        return sum(wire.held_bytes for wire in self.wires.values())
+
+    def hold(self):
+        for wire in self.wires.values():
+            wire.hold()
+
+    def deliver(self):
+        for wire in self.wires.values():
+            wire.deliver()
+
+    def close(self):
+        for wire in self.wires.values():
+            wire.close()
+
+    def __str__(self):
+        return " ".join(f"{port}={wire.address.split(':')[1]}" for port, wire in self.wires.items())
+
+
 class Instance(harness.Kpid):
-    """An instance with places to die at, and a wire of its own to a single Redis."""
+    """An instance with places to die at, and wires of its own to Redis: always to a single one, else where they are wanted."""
 
     program = ("tests", "faults", "kpid-faults")
 
-    def __init__(self, name, config, redis):
+    def __init__(self, name, config, redis, wired=False):
         self.name = name
-        self.wire = Wire(redis.port) if redis.has_wires else None
-        super().__init__(config(name, f"redis://{self.wire.address}" if self.wire else redis.url), start=False)
+        self.wire = Wire(redis.port) if redis.has_wires else Wires(redis.ports()) if wired else None
+        super().__init__(config(name, f"redis://{self.wire.address}" if redis.has_wires else redis.url), start=False)
         self.fault_file = os.path.join(self.dir, "fault")
         self.env = os.environ | {"KPID_FAULT_FILE": self.fault_file}
+        if isinstance(self.wire, Wires):
+            self.env["KPID_FAULT_WIRES"] = str(self.wire)
 
     def arm(self, point, sign, skip=0):
         """At that point, passed for the skip + 1st time, the process gets the signal."""
