@@ -1,6 +1,7 @@
 /*
- * Wires of the program kpid-faults: $KPID_FAULT_WIRES names pairs of ports, "7001=9001 7002=9002". Who connects to the first
- * of a pair comes to the second, a proxy that the test can hold up, although a sentinel or a cluster names the first.
+ * Wires of the program kpid-faults: $KPID_FAULT_WIRES names pairs of ports, "7001=9001 7002=9002". Who
+ * connects to the first of a pair comes to the second, a proxy that the test can hold up, although a sentinel
+ * or a cluster names the first.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
