@@ -15,6 +15,7 @@
  */
 #include "kpid/hll.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,9 +89,13 @@ static uint32_t slot_find(const uint64_t *hashes, uint32_t cap, uint64_t hash)
     return slot;
 }
 
-static void sparse_grow(struct kpid_hll *hll)
+static uint32_t cap_after(uint32_t cap)
 {
-    uint32_t cap = hll->cap == 0 ? CAP_FIRST : hll->cap * 2 < CAP_LAST ? hll->cap * 2 : CAP_LAST;
+    return cap == 0 ? CAP_FIRST : cap * 2 < CAP_LAST ? cap * 2 : CAP_LAST;
+}
+
+static void sparse_rehash(struct kpid_hll *hll, uint32_t cap)
+{
     uint64_t *hashes = kpid_zalloc(cap, sizeof(*hashes));
     for (uint32_t i = 0; i < hll->cap; i++) {
         if (hll->hashes[i] != 0)
@@ -128,7 +133,7 @@ bool kpid_hll_add(struct kpid_hll *hll, uint64_t hash)
         return true;
     }
     if (sparse_full(hll)) {
-        sparse_grow(hll);
+        sparse_rehash(hll, cap_after(hll->cap));
         slot = slot_find(hll->hashes, hll->cap, hash);
     }
     hll->hashes[slot] = hash;
@@ -136,38 +141,82 @@ bool kpid_hll_add(struct kpid_hll *hll, uint64_t hash)
     return true;
 }
 
-/* Four registers are three bytes: both sides are unpacked, compared and packed again. */
+/* Six-bit fields that stand in the low half of twelve bits each: the greater of two, four of them at once. The bit above
+ * a field is set, a field subtracted, and where the bit stays nothing had to be borrowed: the first is no less. */
+#define FIELDS  0x00003f03f03f03fULL
+#define BORROWS 0x000040040040040ULL
+
+static uint64_t fields_max(uint64_t x, uint64_t y)
+{
+    uint64_t stays = ((x | BORROWS) - y) & BORROWS;
+    uint64_t keep = stays - (stays >> 6);
+    return (x & keep) | (y & ~keep & FIELDS);
+}
+
+static uint64_t six_bytes(const uint8_t *at)
+{
+    uint32_t low;
+    uint16_t high;
+    memcpy(&low, at, sizeof low);
+    memcpy(&high, at + sizeof low, sizeof high);
+    return le32toh(low) | (uint64_t)le16toh(high) << 32;
+}
+
+static void six_bytes_put(uint8_t *at, uint64_t value)
+{
+    uint32_t low = htole32((uint32_t)value);
+    uint16_t high = htole16((uint16_t)(value >> 32));
+    memcpy(at, &low, sizeof low);
+    memcpy(at + sizeof low, &high, sizeof high);
+}
+
+/* Eight registers are six bytes: those at even places and those at odd ones are compared apart. */
 static void dense_merge(uint8_t *into, const uint8_t *from)
 {
-    for (unsigned i = 0; i < REGISTER_BYTES; i += 3) {
-        uint32_t a = into[i] | (uint32_t)into[i + 1] << 8 | (uint32_t)into[i + 2] << 16;
-        uint32_t b = from[i] | (uint32_t)from[i + 1] << 8 | (uint32_t)from[i + 2] << 16, out = 0;
-        if (a == b)
-            continue;
-        for (unsigned shift = 0; shift < 24; shift += 6) {
-            uint32_t x = a >> shift & 63, y = b >> shift & 63;
-            out |= (x > y ? x : y) << shift;
-        }
-        into[i] = (uint8_t)out;
-        into[i + 1] = (uint8_t)(out >> 8);
-        into[i + 2] = (uint8_t)(out >> 16);
+    for (unsigned i = 0; i < REGISTER_BYTES; i += 6) {
+        uint64_t a = six_bytes(into + i), b = six_bytes(from + i);
+        uint64_t even = fields_max(a & FIELDS, b & FIELDS);
+        uint64_t odd = fields_max(a >> 6 & FIELDS, b >> 6 & FIELDS);
+        six_bytes_put(into + i, even | odd << 6);
     }
 }
 
-void kpid_hll_merge(struct kpid_hll *into, const struct kpid_hll *from)
+static void hll_copy(struct kpid_hll *into, const struct kpid_hll *from)
 {
+    *into = *from;
     if (from->registers != NULL) {
-        if (into->registers == NULL)
-            dense_make(into);
-        dense_merge(into->registers, from->registers);
-        return;
+        into->registers = kpid_alloc(REGISTER_BYTES);
+        memcpy(into->registers, from->registers, REGISTER_BYTES);
+    } else if (from->cap > 0) {
+        into->hashes = kpid_alloc(from->cap * sizeof(*into->hashes));
+        memcpy(into->hashes, from->hashes, from->cap * sizeof(*into->hashes));
     }
+}
+
+static void sparse_merge(struct kpid_hll *into, const struct kpid_hll *from)
+{
+    if (into->registers == NULL && into->cap < from->cap)
+        sparse_rehash(into, from->cap);
     for (uint32_t i = 0; i < from->cap; i++) {
         if (from->hashes[i] != 0)
             kpid_hll_add(into, from->hashes[i]);
     }
     if (from->has_zero)
         kpid_hll_add(into, 0);
+}
+
+void kpid_hll_merge(struct kpid_hll *into, const struct kpid_hll *from)
+{
+    if (into->registers == NULL && sparse_count(into) == 0) {
+        kpid_hll_release(into);
+        hll_copy(into, from);
+    } else if (from->registers == NULL) {
+        sparse_merge(into, from);
+    } else {
+        if (into->registers == NULL)
+            dense_make(into);
+        dense_merge(into->registers, from->registers);
+    }
 }
 
 static double sigma(double x)
