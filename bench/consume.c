@@ -1,7 +1,8 @@
 /*
- * kpid-bench-consume BROKERS TOPIC...: the floor under a consumer of Kafka. Reads every message that the topics hold
- * now, from the beginning, through librdkafka's batch queue and drops it; properties are librdkafka's own. Linked with
- * jemalloc where kpid is.
+ * kpid-bench-consume batch|poll BROKERS TOPIC...: the floor under a consumer of Kafka. Reads every message that the
+ * topics hold now, from the beginning, and drops it; properties are librdkafka's own. `batch` takes up to 1,024 at a
+ * time from librdkafka's queue, the cheapest way that there is; `poll` is what consumers are told to do, a call of
+ * rd_kafka_consumer_poll() a message. Linked with jemalloc where kpid is.
  *
  * Prints one line of JSON. CPU is that of the whole process, librdkafka's threads and the kernel's work for it
  * included. Exit 0: everything was read; 1: not, with the reason; 2: bad use.
@@ -19,6 +20,7 @@ enum { BATCH = 1024, WAIT_MS = 200, METADATA_MS = 15000, SILENCE_MS = 30000 };
 
 struct consume {
     rd_kafka_t *client;
+    bool poll;
     rd_kafka_topic_partition_list_t *partitions;
     int64_t wanted;
     uint64_t messages, bytes;
@@ -79,6 +81,14 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static ssize_t take_some(struct consume *consume, rd_kafka_queue_t *queue, rd_kafka_message_t **messages)
+{
+    if (!consume->poll)
+        return rd_kafka_consume_batch_queue(queue, WAIT_MS, messages, BATCH);
+    messages[0] = rd_kafka_consumer_poll(consume->client, WAIT_MS);
+    return messages[0] != NULL;
+}
+
 static bool read_all(struct consume *consume)
 {
     static rd_kafka_message_t *batch[BATCH];
@@ -86,7 +96,7 @@ static bool read_all(struct consume *consume)
     rd_kafka_resp_err_t error = rd_kafka_assign(consume->client, consume->partitions);
     int64_t heard_ms = now_ms();
     while (!error && (int64_t)consume->messages < consume->wanted && now_ms() - heard_ms < SILENCE_MS) {
-        ssize_t n = rd_kafka_consume_batch_queue(queue, WAIT_MS, batch, BATCH);
+        ssize_t n = take_some(consume, queue, batch);
         for (ssize_t i = 0; i < n; i++) {
             if (batch[i]->err && !error)
                 error = batch[i]->err;
@@ -112,13 +122,14 @@ int main(int argc, char **argv)
 {
     struct consume consume = { 0 };
     struct rusage usage;
-    if (argc < 3) {
-        fprintf(stderr, "usage: kpid-bench-consume BROKERS TOPIC...\n");
+    if (argc < 4 || (strcmp(argv[1], "batch") && strcmp(argv[1], "poll"))) {
+        fprintf(stderr, "usage: kpid-bench-consume batch|poll BROKERS TOPIC...\n");
         return 2;
     }
+    consume.poll = !strcmp(argv[1], "poll");
     consume.partitions = rd_kafka_topic_partition_list_new(8);
-    bool well = client_open(&consume, argv[1]);
-    for (int i = 2; i < argc && well; i++)
+    bool well = client_open(&consume, argv[2]);
+    for (int i = 3; i < argc && well; i++)
         well = topic_add(&consume, argv[i]);
     int64_t began_ms = now_ms();
     well = well && read_all(&consume);

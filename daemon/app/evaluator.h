@@ -118,9 +118,9 @@ void kpid_occasion_run(struct kpid_evaluator *ev, const struct occasion *occasio
 int64_t kpid_kpi_watermark(const struct kpid_evaluator *ev, uint32_t kpi);
 /* A boundary that is about to be looked at: as far as copies allow, which their owners are to be told. */
 int64_t kpid_kpi_reach(struct kpid_evaluator *ev, uint32_t kpi, int64_t boundary_ms);
-/* How far behind `of` the ref's own boundary lies while the window stays the same. */
 /* What a ref of the KPI reads of a window, or of one before it. */
 struct kpid_stretch kpid_stretch_of(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of);
+/* How far behind `of` the ref's own boundary lies while the window stays the same. */
 int64_t kpid_ref_back(const struct kpid_kpi *kpi, uint32_t window, size_t ref, struct kpid_stretch of);
 /* sketch.c: what is published beside a window's snapshots for Redis' own commands. Each snapshot is taken between _begin
  * and _end; those of groups go out at the end. */

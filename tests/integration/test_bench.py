@@ -66,7 +66,8 @@ class Bench(harness.TestCase):
             os.path.join(harness.ROOT, "bench", "pipeline"), "--events", 4000, "--pairs", 1, "--format", "msgpack",
             "--compression", "lz4", "--build", harness.BUILD,
         )  # fmt: skip
-        self.assertGreater(self.rows(table, "kpid / bare", 3)[0], 0)
+        for words in ("kpid / bare, polled", "kpid / bare, in batches"):
+            self.assertGreater(self.rows(table, words, 3)[0], 0)
         self.assertGreaterEqual(self.rows(table, "written / changed", 3)[0], 1)
 
     def test_restart(self):

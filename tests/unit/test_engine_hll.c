@@ -143,6 +143,33 @@ Test(hll, merge_is_commutative_and_associative)
     }
 }
 
+/* A hash that leaves this rank in this register; 0: none does. */
+static void add_rank(struct kpid_hll *hll, unsigned index, unsigned rank)
+{
+    if (rank > 0)
+        kpid_hll_add(hll, index | (rank <= 50 ? 1ULL << (13 + rank) : 0));
+}
+
+/* Every rank beside every other, at every place that a register has in the bytes. */
+Test(hll, merge_takes_the_greater_of_each_register)
+{
+    struct kpid_hll a = {0}, b = {0}, both = {0};
+    for (unsigned i = 0; i < 16384; i++) {
+        unsigned x = i % 52, y = i / 52 % 52;
+        add_rank(&a, i, x);
+        add_rank(&b, i, y);
+        add_rank(&both, i, x);
+        add_rank(&both, i, y);
+    }
+    cr_assert_not(kpid_hll_exact(&a));
+    cr_assert_not(kpid_hll_exact(&b));
+    kpid_hll_merge(&a, &b);
+    cr_assert(same_bytes(&a, &both));
+    kpid_hll_release(&a);
+    kpid_hll_release(&b);
+    kpid_hll_release(&both);
+}
+
 Test(hll, packs_and_notices_damage)
 {
     static const unsigned sizes[] = {0, 1, 5, 1536, 3000};
