@@ -270,42 +270,52 @@ bool kpid_shard_id_hash(const struct kpid_record *record, const struct kpid_even
 /* The event's gid in one of the source's groupings, worked out once an event. */
 uint32_t kpid_shard_gid(struct kpid_shard *shard, const struct kpid_event *event, uint16_t grouping);
 
-/* ladder.c */
+/* pane_list.c */
+static inline int64_t kpid_floor_to(int64_t value, int64_t width)
+{
+    int64_t rest = value % width;
+    return value - rest - (rest < 0 ? width : 0);
+}
+int64_t kpid_rung_start(const struct kpid_rung *rung, int64_t ts_ms);
+int64_t kpid_rung_end(const struct kpid_rung *rung, int64_t start_ms);
 static inline struct kpid_pane_list *kpid_list(const struct kpid_measure_state *m, size_t grouping, size_t rung)
 {
     return &m->lists[grouping * m->def->n_rungs + rung];
 }
+/* Position of the first pane with start >= start_ms. */
+size_t kpid_list_lower(const struct kpid_pane_list *list, int64_t start_ms);
+/* The pane that starts there, or NULL; _make makes it. */
+struct kpid_pane *kpid_list_find(const struct kpid_pane_list *list, int64_t start_ms);
+struct kpid_pane *kpid_list_make(struct kpid_shard *shard, struct kpid_pane_list *list, int64_t start_ms);
+void kpid_pane_mark(struct kpid_shard *shard, uint32_t measure, uint32_t list, struct kpid_pane *pane,
+                    uint32_t position);
+void kpid_lists_release(struct kpid_measure_state *m);
+
+/* ladder.c */
 /* Adds one sample at an instant to every rung that is complete there, for one grouping. False: no rung keeps that
  * instant any more. */
 bool kpid_ladder_add(struct kpid_shard *shard, uint32_t measure, uint32_t grouping, uint32_t gid, int64_t ts_ms,
                      const struct kpid_sample *sample);
-/* Notes one window; rung UINT16_MAX: everything from start_ms on. */
-void kpid_touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms);
-/* The same without a look at the others. */
-void kpid_touch_put(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms);
-/* Notes that windows around this instant changed behind their final boundary. */
-void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms);
-/* Frees the panes that lie below their rung's mark: a copy whose owner released them. */
-void kpid_ladder_drop(struct kpid_shard *shard, uint32_t measure);
-/* Merges upward what no boundary needs apart, and releases what none needs. */
-void kpid_ladder_advance(struct kpid_shard *shard, uint32_t measure, int64_t progress_ms, int64_t released_ms);
-void kpid_lists_release(struct kpid_shard *shard, struct kpid_measure_state *m);
-int64_t kpid_rung_start(const struct kpid_rung *rung, int64_t ts_ms);
-int64_t kpid_rung_end(const struct kpid_rung *rung, int64_t start_ms);
-/* The pane that starts there, or NULL; _make makes it. */
-struct kpid_pane *kpid_list_find(const struct kpid_pane_list *list, int64_t start_ms);
-struct kpid_pane *kpid_list_make(struct kpid_shard *shard, struct kpid_pane_list *list, int64_t start_ms);
-/* Position of the first pane with start >= start_ms. */
-size_t kpid_list_lower(const struct kpid_pane_list *list, int64_t start_ms);
-void kpid_pane_mark(struct kpid_shard *shard, uint32_t measure, uint32_t list, struct kpid_pane *pane,
-                    uint32_t position);
-
 /* Calls visit for each pane that [from, to) is put together from; levels: base panes and everything before `to`. */
 typedef void kpid_pane_visit(void *ctx, const struct kpid_pane *pane);
 void kpid_ladder_collect(const struct kpid_measure_state *m, size_t grouping, size_t rung, int64_t from_ms,
                          int64_t to_ms, kpid_pane_visit *visit, void *ctx);
 void kpid_ladder_collect_before(const struct kpid_measure_state *m, size_t grouping, size_t rung, int64_t to_ms,
                                 kpid_pane_visit *visit, void *ctx);
+
+/* ladder_advance.c */
+/* Merges upward what no boundary needs apart, and releases what none needs. */
+void kpid_ladder_advance(struct kpid_shard *shard, uint32_t measure, int64_t progress_ms, int64_t released_ms);
+/* Frees the panes that lie below their rung's mark: a copy whose owner released them. */
+void kpid_ladder_drop(struct kpid_shard *shard, uint32_t measure);
+
+/* touch.c */
+/* Notes that windows around this instant changed behind their final boundary. */
+void kpid_ladder_touch(struct kpid_measure_state *m, int64_t ts_ms);
+/* Notes one window; rung UINT16_MAX: everything from start_ms on. */
+void kpid_touch_push(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms);
+/* The same without a look at the others. */
+void kpid_touch_put(struct kpid_measure_state *m, uint16_t rung, int64_t start_ms, int64_t end_ms);
 
 /* keyed_table.c, keyed_apply.c, keyed_store.c: the keys of one keyed measure */
 struct kpid_keys *kpid_keys_new(const struct kpid_measure *def);

@@ -102,7 +102,7 @@ void kpid_shard_free(struct kpid_shard *shard)
     if (!shard)
         return;
     for (size_t i = 0; i < shard->n_measures; i++) {
-        kpid_lists_release(shard, &shard->measures[i]);
+        kpid_lists_release(&shard->measures[i]);
         free(shard->measures[i].marks);
         free(shard->measures[i].lists);
         free(shard->measures[i].grouping_began_ms);

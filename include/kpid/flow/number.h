@@ -20,7 +20,7 @@ struct kpid_number {
 /* One line of a list of heaviest keys. The key is borrowed from the cell that it was read from. */
 struct kpid_rank {
     const char *key;
-    struct kpid_number value, error; /* the true value lies in [value - error, value]; see engine/agg_top.c */
+    struct kpid_number value, error; /* the true value lies in [value - error, value]; see engine/heavy.h */
 };
 
 #endif
