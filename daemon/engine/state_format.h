@@ -29,10 +29,20 @@ enum { STATE_GROUPS = 1, STATE_CELLS, STATE_KEYS, STATE_MARKS };
 #define STATE_WALK_MIN  (UINT64_C(1) << 20)  /* a log below this is left alone */
 #define STATE_WALK_STEP (UINT64_C(512) << 10) /* bytes of a walk that one cut writes */
 
-/* state_read.c. known[measure]: its pages can be read. NULL, or why it is damaged (a static text). */
+/* state_meta.c. known[measure]: its pages can be read. NULL, or why it is damaged (a static text). */
 const char *kpid_state_read_meta(struct kpid_shard *shard, const void *meta, size_t len, bool *known);
-bool kpid_state_read_page(struct kpid_shard *shard, const struct kpid_page *page, const bool *known) KPID_MUST_CHECK;
+void kpid_state_write_meta(const struct kpid_shard *shard, struct kpid_buf *out);
 /* Formats that are read, as the first number of meta or page. */
 bool kpid_state_readable(uint64_t format);
+/* A measure that the state does not know (or no longer fits) is complete from the highest event time on. */
+void kpid_state_begin_now(struct kpid_shard *shard, struct kpid_measure_state *m);
+/* Positions of what a stored hash names, SIZE_MAX: nothing any more. */
+size_t kpid_state_grouping_find(const struct kpid_shard *shard, uint64_t hash);
+size_t kpid_state_measure_find(const struct kpid_shard *shard, uint64_t hash);
+size_t kpid_state_rung_find(const struct kpid_measure *def, uint64_t hash);
+size_t kpid_state_place_find(const struct kpid_shard *shard, const struct kpid_measure *def, uint64_t grouping_hash);
+
+/* state_read.c */
+bool kpid_state_read_page(struct kpid_shard *shard, const struct kpid_page *page, const bool *known) KPID_MUST_CHECK;
 
 #endif

@@ -292,109 +292,6 @@ static void walk(struct writer *w, bool whole)
     drop_pages(w, shard->walk.first_page, KPID_NEVER);
 }
 
-/* ---- meta ---- */
-
-static void write_ledger(struct kpid_buf *out, const struct kpid_ledger *ledger)
-{
-    kpid_pack_u64(out, ledger->in);
-    kpid_pack_u64(out, KPID_CLASS_N);
-    for (int i = 0; i < KPID_CLASS_N; i++)
-        kpid_pack_u64(out, ledger->classes[i]);
-    kpid_pack_u64(out, KPID_REASON_N);
-    for (int i = 0; i < KPID_REASON_N; i++)
-        kpid_pack_u64(out, ledger->reasons[i]);
-    kpid_pack_u64(out, ledger->no_id);
-    kpid_pack_u64(out, ledger->rounded);
-    kpid_pack_u64(out, ledger->type_mismatch);
-    kpid_pack_u64(out, ledger->missed_windows);
-    kpid_pack_u64(out, ledger->lost_range);
-    kpid_pack_u64(out, ledger->witness_gone);
-}
-
-static void write_measure_meta(const struct kpid_shard *shard, const struct kpid_measure_state *m, struct kpid_buf *out)
-{
-    kpid_pack_fixed64(out, m->def->hash);
-    kpid_pack_u64(out, m->absent);
-    kpid_pack_u64(out, m->def->n_groupings);
-    for (size_t g = 0; g < m->def->n_groupings; g++) {
-        kpid_pack_fixed64(out, shard->groups[m->def->groupings[g]].hash);
-        kpid_pack_i64(out, m->grouping_began_ms[g]);
-    }
-    kpid_pack_u64(out, m->def->n_rungs);
-    for (size_t r = 0; r < m->def->n_rungs; r++) {
-        kpid_pack_fixed64(out, m->def->rungs[r].hash);
-        kpid_pack_i64(out, m->marks[r].merged_ms);
-        kpid_pack_i64(out, m->marks[r].floor_ms);
-        kpid_pack_i64(out, m->marks[r].began_ms);
-    }
-    if (shard->format > 4)
-        kpid_pack_u64(out, m->touch_base);
-    kpid_pack_u64(out, m->n_touches);
-    for (size_t t = 0; t < m->n_touches; t++) {
-        bool levels = m->touches[t].rung == UINT16_MAX;
-        kpid_pack_fixed64(out, levels ? 0 : m->def->rungs[m->touches[t].rung].hash);
-        kpid_pack_i64(out, m->touches[t].start_ms);
-        kpid_pack_i64(out, m->touches[t].end_ms);
-    }
-}
-
-static void write_log(const struct kpid_shard *shard, struct kpid_buf *out)
-{
-    kpid_pack_u64(out, shard->n_log);
-    for (size_t i = 0; i < shard->n_log; i++) {
-        kpid_pack_u64(out, shard->log[i].id);
-        kpid_pack_u64(out, shard->log[i].len);
-        kpid_pack_i64(out, shard->log[i].slice_ms);
-    }
-}
-
-static void write_meta(const struct kpid_shard *shard, struct kpid_buf *out)
-{
-    kpid_pack_u64(out, shard->format);
-    if (shard->format > 4)
-        write_log(shard, out);
-    kpid_pack_u64(out, shard->next_page);
-    kpid_pack_u64(out, shard->cuts);
-    kpid_pack_i64(out, shard->first_ms);
-    kpid_pack_i64(out, shard->elapsed_ms);
-    kpid_pack_u64(out, shard->last_full_bytes);
-    kpid_pack_u64(out, shard->n.keys_forgotten);
-    kpid_pack_u64(out, shard->n.keys_refused);
-    kpid_pack_u64(out, shard->n.negatives);
-    kpid_pack_i64(out, shard->rebuilt_ms);
-    kpid_pack_i64(out, shard->repartitioned_ms);
-    kpid_pack_u64(out, shard->partitions);
-    kpid_pack_u64(out, shard->first_partitions);
-    kpid_pack_u64(out, shard->n.uncovered);
-    kpid_pack_u64(out, shard->n.undated);
-    kpid_pack_u64(out, shard->source->n_topics);
-    for (size_t t = 0; t < shard->source->n_topics; t++) {
-        kpid_pack_bytes(out, shard->source->topics[t], strlen(shard->source->topics[t]));
-        kpid_pack_i64(out, shard->topics[t].next_offset);
-        kpid_pack_i64(out, shard->topics[t].highest_ms);
-        write_ledger(out, &shard->topics[t].ledger);
-        kpid_trail_write(&shard->topics[t].trail, out);
-    }
-    kpid_pack_u64(out, shard->plan->n_groupings);
-    for (size_t g = 0; g < shard->plan->n_groupings; g++) {
-        kpid_pack_fixed64(out, shard->groups[g].hash);
-        kpid_pack_u64(out, shard->groups[g].refused);
-        kpid_pack_i64(out, shard->groups[g].other_last_ms);
-    }
-    kpid_pack_u64(out, shard->n_measures);
-    for (size_t i = 0; i < shard->n_measures; i++)
-        write_measure_meta(shard, &shard->measures[i], out);
-    kpid_pack_u64(out, shard->n_letters);
-    for (size_t i = 0; i < shard->n_letters; i++) {
-        const char *topic = shard->source->topics[shard->letters[i].topic];
-        kpid_pack_bytes(out, topic, strlen(topic));
-        kpid_pack_i64(out, shard->letters[i].offset);
-        kpid_pack_u64(out, shard->letters[i].reason);
-    }
-    if (shard->format <= 4)
-        write_log(shard, out);
-}
-
 /* ---- the cut ---- */
 
 void kpid_shard_set_format(struct kpid_shard *shard, unsigned format)
@@ -455,7 +352,7 @@ void kpid_shard_cut(struct kpid_shard *shard, bool whole, struct kpid_commit *re
     for (size_t i = 0; i < shard->n_letters; i++)
         if (!shard->letters[i].cut)
             shard->letters[i].cut = shard->cuts;
-    write_meta(shard, &ret->meta);
+    kpid_state_write_meta(shard, &ret->meta);
     for (size_t i = 0; i < shard->n_measures; i++) {
         shard->measures[i].n_cut = shard->measures[i].n_touches;
         shard->measures[i].touched_ms = KPID_NEVER; /* what changes now is told anew */
