@@ -2,6 +2,7 @@
  * Before anything of a restored shard is counted: is the log that Kafka has the one that the state was counted from?
  *
  *   state for the topic                the record before the next offset is fetched and compared (the witness)
+ *   state, and a later commit's note   Redis lost the end of it: nothing is corrected until that is counted again
  *   none, and a note in Kafka's group  the state was lost: counted again from where reading once began
  *   none, and no note                  the first start, at the place that `start` says; a partition that came later is
  *                                      read from its beginning
@@ -222,6 +223,21 @@ static void begin_topic(struct topic_check *topic, const struct kpid_offset_note
         refetch(topic, KPID_OFFSET_BEGINNING, on_begin);
 }
 
+/* Redis fell back behind a commit that others know of: what they were told from it is no more to be corrected by what
+ * this shard has counted again so far. */
+static void catch_up(struct slot_owner *slot, uint32_t topic, const struct kpid_offset_note *note)
+{
+    struct daemon *d = slot->daemon;
+    uint64_t seq = note ? kpid_note_parse(note->text).seq : 0, found = kpid_store_seq(slot->store) - 1;
+
+    if (seq <= found || !slot->restored || slot->keep || !kpid_shard_catch_up(slot->shard, topic, note->offset))
+        return;
+    kpid_log(d, KPID_LOG_WARNING,
+             "shard %s/%d fell back: Kafka's group knows of commit %" PRIu64 ", Redis has %" PRIu64
+             "; nothing is corrected until topic %s is counted again up to offset %" PRId64,
+             d->model->sources[slot->source].name, slot->partition, seq, found, topic_name(slot, topic), note->offset);
+}
+
 static uint32_t first_partitions(const struct slot_owner *slot, const struct kpid_offset_note *notes, size_t n)
 {
     uint32_t first = 0;
@@ -245,9 +261,13 @@ static void look(struct log_check *check, const struct kpid_offset_note *notes, 
     uint64_t hash;
 
     for (uint32_t t = 0; t < source->n_topics; t++) {
-        if (kpid_shard_next_offset(slot->shard, t) < 0)
-            begin_topic(&check->topics[t], note_find(notes, n, slot, t));
-        else if (kpid_shard_witness(slot->shard, t, &offset, &hash))
+        const struct kpid_offset_note *note = note_find(notes, n, slot, t);
+        if (kpid_shard_next_offset(slot->shard, t) < 0) {
+            begin_topic(&check->topics[t], note);
+            continue;
+        }
+        catch_up(slot, t, note);
+        if (kpid_shard_witness(slot->shard, t, &offset, &hash))
             refetch(&check->topics[t], offset, on_witness);
     }
     if (slot->lost && !lost)
@@ -276,23 +296,15 @@ void kpid_check_begin(struct slot_owner *slot)
     struct daemon *d = slot->daemon;
     size_t n_topics = d->model->sources[slot->source].n_topics;
     struct log_check *check = kpid_zalloc(1, sizeof(*check) + n_topics * sizeof(check->topics[0]));
-    bool fresh = false;
 
     *check = (struct log_check){ .daemon = d, .slot = slot, .next = d->checks, .waiting = 1 };
     d->checks = check;
     slot->check = check;
     slot->state = SLOT_CHECKING;
-    for (uint32_t t = 0; t < n_topics; t++) {
+    for (uint32_t t = 0; t < n_topics; t++)
         check->topics[t] = (struct topic_check){ .check = check, .topic = t, .rebuild_to = -1, .jump_to = -1 };
-        fresh = fresh || kpid_shard_next_offset(slot->shard, t) < 0;
-    }
     kpid_shard_set_partitions(slot->shard, (uint32_t)d->sources[slot->source].n_partitions);
-    if (fresh) {
-        kpid_consumer_noted(d->consumer, slot->source, on_notes, check);
-        return;
-    }
-    look(check, NULL, 0);
-    answered(check);
+    kpid_consumer_noted(d->consumer, slot->source, on_notes, check);
 }
 
 /* ---- while reading ---- */

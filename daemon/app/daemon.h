@@ -297,6 +297,7 @@ void kpid_mismatch(struct slot_owner *slot, uint32_t topic, int64_t jump_to, con
 
 /* notes.c */
 struct group_note {
+    uint64_t seq;              /* of the commit that it is about, 0: not said */
     int64_t begin;             /* where the topic-partition was first read, -1: not said */
     uint32_t first_partitions; /* of the source, 0: not said */
 };

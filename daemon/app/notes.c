@@ -1,7 +1,8 @@
 /*
  * Notes in Kafka's group: after each commit to Redis the offsets go there too, with the header's nonce and seq and with
  * the place where reading once began. Nothing is resumed from them. Whoever finds one where Redis has no state knows
- * that there was some, and from where to count again.
+ * that there was some, and from where to count again; whoever finds one of a later commit than Redis has, that it lost
+ * the end, and up to where readers may have been told.
  */
 #include "daemon.h"
 
@@ -14,14 +15,14 @@
 
 struct group_note kpid_note_parse(const char *text)
 {
-    struct group_note note = { -1, 0 };
+    struct group_note note = { 0, -1, 0 };
     char nonce[33];
     uint64_t seq;
     int64_t begin;
     uint32_t partitions;
 
     if (sscanf(text, NOTE_FORMAT " %32[0-9a-f] %" SCNu64 " %" SCNd64 " %" SCNu32, nonce, &seq, &begin, &partitions) == 4)
-        note = (struct group_note){ begin < 0 ? -1 : begin, partitions };
+        note = (struct group_note){ seq, begin < 0 ? -1 : begin, partitions };
     return note;
 }
 

@@ -1,6 +1,7 @@
 /*
  * What a shard remembers of the logs that it is counted from: where each was first read, a witness of the last record,
- * ranges that were lost before they could be read, and whether it is being counted again because its state was lost.
+ * ranges that were lost before they could be read, and whether it is being counted again because its state, or the end
+ * of it, was lost.
  */
 #include "core.h"
 
@@ -128,6 +129,17 @@ void kpid_shard_rebuild(struct kpid_shard *shard, uint32_t topic, int64_t to_off
         kpid_shard_rebuild_end(shard, topic);
 }
 
+bool kpid_shard_catch_up(struct kpid_shard *shard, uint32_t topic, int64_t to_offset)
+{
+    struct kpid_topic_state *state = &shard->topics[topic];
+
+    if (to_offset <= state->next_offset || to_offset <= state->trail.rebuild_to)
+        return false;
+    state->trail.rebuild_to = to_offset;
+    shard->changed = true;
+    return true;
+}
+
 void kpid_shard_rebuild_end(struct kpid_shard *shard, uint32_t topic)
 {
     int64_t highest = KPID_NEVER;
@@ -142,12 +154,16 @@ void kpid_shard_rebuild_end(struct kpid_shard *shard, uint32_t topic)
         if (shard->topics[t].highest_ms > highest)
             highest = shard->topics[t].highest_ms;
     }
-    shard->rebuilt_ms = highest == KPID_NEVER ? KPID_NEVER : highest + 1;
+    if (shard->rebuilt_ms == KPID_FOREVER)
+        shard->rebuilt_ms = highest == KPID_NEVER ? KPID_NEVER : highest + 1;
 }
 
 bool kpid_shard_rebuilding(const struct kpid_shard *shard)
 {
-    return shard->rebuilt_ms == KPID_FOREVER;
+    for (size_t t = 0; t < shard->source->n_topics; t++)
+        if (shard->topics[t].trail.rebuild_to >= 0)
+            return true;
+    return false;
 }
 
 void kpid_trail_follow(struct kpid_shard *shard, uint32_t topic, int64_t ts_ms)

@@ -58,8 +58,12 @@ void kpid_shard_jump(struct kpid_shard *shard, uint32_t topic, int64_t offset);
 /* The state was lost and is counted again: until this offset is reached nothing is corrected that was final before,
  * and windows that begin before the highest event time of then carry the reason rebuilt. */
 void kpid_shard_rebuild(struct kpid_shard *shard, uint32_t topic, int64_t to_offset);
+/* The state fell back: readers have more than it holds. Until this offset is reached nothing is corrected either, but
+ * nothing is missing afterwards, so that windows carry no reason. False: it is there, or on its way. */
+bool kpid_shard_catch_up(struct kpid_shard *shard, uint32_t topic, int64_t to_offset);
 /* The topic stands at its end: there is no more to count again. */
 void kpid_shard_rebuild_end(struct kpid_shard *shard, uint32_t topic);
+/* Whether something is counted again, after either. */
 bool kpid_shard_rebuilding(const struct kpid_shard *shard);
 /* How many partitions the source has. A change of it makes the source `repartitioned` until the longest horizon of
  * what depends on keys staying in their shard has passed. */

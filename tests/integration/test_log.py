@@ -217,6 +217,49 @@ class Log(harness.TestCase):
         self.assertEqual(self.window(4)["reasons"] if self.window(4) else [], [])
         kpid.stop()
 
+    def test_a_shard_that_fell_back_corrects_nothing_until_it_is_where_it_was(self):
+        """{alert} and a shard are on other masters in a cluster: one can lose its end, and the other knows."""
+        self.kafka.produce(orders(self.topic, range(60)))
+        kpid = self.start()
+        self.wait_total(60, sum(range(60)))
+        kpid.stop()
+        client = self.redis.client
+        shard = client.keys(f"{self.name}:s:{{*:shop:0}}:*")
+        self.assertGreaterEqual(len(shard), 3, client.keys("*"))
+        kept = {key: client.dump(key) for key in shard}
+        kpid.start()
+        # Enough to be counted again in several rounds.
+        more = [dict(order, value=order["value"] | {"ts": START + 60_000 + n * 3}) for n, order in
+                enumerate(orders(self.topic, range(1000, 101000)))]
+        self.kafka.produce(more)
+        total = sum(range(60)) + sum(range(1000, 101000))
+        self.wait_total(100060, total)
+        told = [self.window(n) for n in range(1, 5)]
+        harness.wait_for(lambda: self.metric("kpid_group_notes_total") >= 2, 20, "a note of the last commit")
+        kpid.stop()
+        client.delete(*client.keys(f"{self.name}:s:{{*:shop:0}}:*"))
+        for key, bytes_ in kept.items():
+            client.restore(key, 0, bytes_)
+        os.truncate(kpid.log, 0)
+        kpid.start()
+        kpid.wait_log(r"<4>shard shop/0 fell back: Kafka's group knows of commit \d+, Redis has \d+; nothing is "
+                      r"corrected until topic \S+ is counted again up to offset 100060", 20)
+        seen = []
+
+        def there():
+            seen.append([self.window(n) for n in range(1, 5)])
+            self.assertEqual(float(self.snapshot("revenue")["value"]), total)
+            taken = re.findall(r"^kpid_events_total\{.*\} (\S+)$", self.page("/metrics"), re.M)
+            return sum(map(float, taken)) >= 100060
+
+        harness.wait_for(there, 30, "all is counted again")
+        for windows in seen:
+            self.assertEqual([w["value"] for w in windows], [w["value"] for w in told])
+        self.kafka.produce(orders(self.topic, range(200000, 200010)))
+        found = self.wait_total(100070, total + sum(range(200000, 200010)))
+        self.assertEqual(found["reasons"], [])
+        kpid.stop()
+
     def test_a_partition_that_came_later_is_read_from_its_beginning(self):
         self.kafka.produce(orders(self.topic, range(50)))
         kpid = self.start("start: latest")

@@ -165,6 +165,41 @@ Test(trail, what_is_counted_again_is_rebuilt_until_all_topics_are_there)
     rig_free(&rig);
 }
 
+Test(trail, what_fell_back_is_counted_again_and_then_as_it_was)
+{
+    struct rig rig = rig_make();
+    kpid_shard_begin(rig.shard, 0, 0);
+    kpid_shard_begin(rig.shard, 1, 5);
+    take(&rig, 0, 0, START, NULL);
+    take(&rig, 0, 1, START + MINUTE, NULL);
+    take(&rig, 1, 5, START, NULL);
+    cr_assert_not(kpid_shard_catch_up(rig.shard, 0, 2)); /* it is there */
+    cr_assert_not(kpid_shard_rebuilding(rig.shard));
+    cr_assert(kpid_shard_catch_up(rig.shard, 0, 4));
+    cr_assert(kpid_shard_catch_up(rig.shard, 1, 7));
+    cr_assert_not(kpid_shard_catch_up(rig.shard, 0, 4));
+    reload(&rig);
+    cr_assert(kpid_shard_rebuilding(rig.shard));
+    take(&rig, 0, 2, START + MINUTE, NULL);
+    take(&rig, 0, 3, START + MINUTE, NULL);
+    cr_assert(kpid_shard_rebuilding(rig.shard), "the other topic is not there yet");
+    take(&rig, 1, 6, START + MINUTE, NULL);
+    cr_assert_not(kpid_shard_rebuilding(rig.shard));
+    reload(&rig);
+    cr_assert_not(kpid_shard_rebuilding(rig.shard));
+    cr_assert_eq(reasons(&rig, START, START + MINUTE), 0);
+    /* What is being rebuilt stays so, whatever fell back meanwhile. */
+    kpid_shard_rebuild(rig.shard, 0, 6);
+    cr_assert(kpid_shard_catch_up(rig.shard, 0, 7));
+    take(&rig, 0, 4, START + MINUTE, NULL);
+    take(&rig, 0, 5, START + MINUTE, NULL);
+    cr_assert(kpid_shard_rebuilding(rig.shard));
+    take(&rig, 0, 6, START + MINUTE, NULL);
+    cr_assert_not(kpid_shard_rebuilding(rig.shard));
+    cr_assert_eq(reasons(&rig, START, START + MINUTE), KPID_QR(REBUILT));
+    rig_free(&rig);
+}
+
 Test(trail, more_partitions_are_told_until_the_marks_have_gone)
 {
     struct rig rig = rig_make();
