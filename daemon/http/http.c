@@ -2,8 +2,11 @@
  * The HTTP server, see kpid/http.h. evhttp parses and answers; here are routes and bounds. evhttp of
  * libevent 2.1 neither limits connections nor says when one ends. So we make each connection's bufferevent
  * and keep a reference: evhttp takes its callbacks off when it is done with one, and that place is then free.
- * With no place left the listener pauses, looking again every SWEEP_MS, and who comes next waits in the
- * kernel's backlog.
+ * Ended ones are looked for every SWEEP_MS while there are any. With no place left the listener pauses until
+ * then, and who comes next waits in the kernel's backlog.
+ *
+ * It is the bufferevent that closes the socket, when the last reference goes. evhttp would at once, with the
+ * socket still in the loop: who gets the same descriptor next, before we let go, would never be heard.
  */
 #include "kpid/http.h"
 
@@ -52,10 +55,11 @@ struct kpid_http {
     struct kpid_buf body; /* kept between requests */
 };
 
-/* Frees the places whose connection has ended, and returns one that is free, or NULL. */
-static struct bufferevent **place_find(struct kpid_http *http)
+/* Frees the places whose connection has ended; returns how many are taken. *ret: one that is free, or NULL. */
+static size_t places_tidy(struct kpid_http *http, struct bufferevent ***ret)
 {
-    struct bufferevent **found = NULL;
+    size_t taken = 0;
+    *ret = NULL;
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
         bufferevent_event_cb on_event = NULL;
         if (http->places[i] != NULL) {
@@ -66,9 +70,11 @@ static struct bufferevent **place_find(struct kpid_http *http)
             }
         }
         if (http->places[i] == NULL)
-            found = &http->places[i];
+            *ret = &http->places[i];
+        else
+            taken++;
     }
-    return found;
+    return taken;
 }
 
 static void places_sweep(evutil_socket_t fd, short events, void *ctx)
@@ -77,10 +83,11 @@ static void places_sweep(evutil_socket_t fd, short events, void *ctx)
     (void)fd;
     (void)events;
     assert(http->magic == HTTP_MAGIC);
-    if (place_find(http) == NULL)
-        return;
-    event_del(http->sweep);
-    evconnlistener_enable(http->listener);
+    struct bufferevent **free_place;
+    if (places_tidy(http, &free_place) == 0)
+        event_del(http->sweep);
+    if (free_place != NULL)
+        evconnlistener_enable(http->listener);
 }
 
 /* Called by evhttp for a connection that it has just accepted. */
@@ -89,20 +96,17 @@ static struct bufferevent *connection_make(struct event_base *base, void *ctx)
     static const struct timeval period = {.tv_usec = SWEEP_MS * 1000};
     struct kpid_http *http = ctx;
     assert(http->magic == HTTP_MAGIC);
-    struct bufferevent *connection = bufferevent_socket_new(base, -1, 0); /* evhttp closes the socket */
-    struct bufferevent **place = place_find(http);
+    struct bufferevent *connection = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), **place;
+    size_t taken = places_tidy(http, &place);
     if (connection == NULL || place == NULL)
         return connection; /* a full house has paused the listener: not reached */
     /* evhttp sets its callbacks right after this call, so nobody sees the place as free before. */
     bufferevent_incref(connection);
     *place = connection;
-    size_t used = 0;
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
-        used += http->places[i] != NULL;
-    if (used == CONNECTIONS_MAX) {
+    if (taken + 1 == CONNECTIONS_MAX)
         evconnlistener_disable(http->listener);
+    if (!event_pending(http->sweep, EV_TIMEOUT, NULL))
         event_add(http->sweep, &period);
-    }
     return connection;
 }
 

@@ -577,6 +577,7 @@ class Kpid(_Folder):
     test."""
 
     program = ("daemon", "app", "kpid")
+    there = []  # those whose folders are there
 
     def __init__(self, config, *args, env=None, start=True):
         super().__init__()
@@ -585,6 +586,7 @@ class Kpid(_Folder):
         self.args = args
         self.env = os.environ | (env or {})
         self.process = None
+        Kpid.there.append(self)
         if start:
             self.start()
 
@@ -669,6 +671,8 @@ class Kpid(_Folder):
 
     def close(self):
         self.kill()
+        if self in Kpid.there:
+            Kpid.there.remove(self)
         super().close()
 
 
@@ -716,6 +720,9 @@ class _Result(unittest.TestResult):
     def _failed(self, test, error):
         self._line("failed", "not ok", test)
         print("".join(traceback.format_exception(*error)), flush=True)
+        for kpid in Kpid.there:
+            if kpid.process:
+                print(f"log of kpid {os.path.basename(kpid.dir)}:\n{tail(kpid.log, 60)}", flush=True)
 
     def addFailure(self, test, err):
         super().addFailure(test, err)

@@ -266,6 +266,67 @@ Test(http, many_one_after_another)
     rig_close(&rig);
 }
 
+static void note(evutil_socket_t fd, short events, void *ctx)
+{
+    char byte;
+    (void)events;
+    *(int *)ctx += (int)read(fd, &byte, 1);
+}
+
+/* Descriptors that come after a connection's end may have its number: nothing of it may be left in the loop, or they
+ * are never heard. */
+Test(http, leaves_its_descriptors_to_others)
+{
+    struct rig rig;
+    struct kpid_buf answer = KPID_BUF_INIT;
+    static const char request[] = "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    int ends[8], heard[8] = {0};
+    struct event *events[8];
+    rig_open(&rig, "127.0.0.1:0");
+    client_ask(&rig, false, request, sizeof(request) - 1, &answer);
+    for (int i = 0; i < 8; i += 2)
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, &ends[i]), 0);
+    for (int i = 0; i < 8; i++) {
+        events[i] = event_new(rig.base, ends[i], EV_READ | EV_PERSIST, note, &heard[i]);
+        cr_assert_eq(event_add(events[i], NULL), 0);
+        cr_assert_eq(write(ends[i ^ 1], "x", 1), 1);
+    }
+    turn(&rig);
+    for (int i = 0; i < 8; i++) {
+        cr_expect_eq(heard[i], 1, "descriptor %d", ends[i]);
+        event_free(events[i]);
+        close(ends[i]);
+    }
+    kpid_buf_release(&answer);
+    rig_close(&rig);
+}
+
+static int descriptors_open(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) != -1;
+    return n;
+}
+
+/* And they are given back soon, without another connection. */
+Test(http, gives_its_descriptors_back)
+{
+    struct rig rig;
+    struct kpid_buf answer = KPID_BUF_INIT;
+    static const char request[] = "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    rig_open(&rig, "127.0.0.1:0");
+    int before = descriptors_open();
+    client_ask(&rig, false, request, sizeof(request) - 1, &answer);
+    for (int i = 0; i < 20000 && descriptors_open() > before; i++) {
+        turn(&rig);
+        usleep(50);
+    }
+    cr_expect_eq(descriptors_open(), before);
+    kpid_buf_release(&answer);
+    rig_close(&rig);
+}
+
 Test(http, closed_with_clients)
 {
     struct rig rig;
