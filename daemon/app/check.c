@@ -223,8 +223,8 @@ static void begin_topic(struct topic_check *topic, const struct kpid_offset_note
         refetch(topic, KPID_OFFSET_BEGINNING, on_begin);
 }
 
-/* Redis fell back behind a commit that others know of: what they were told from it is no more to be corrected by what
- * this shard has counted again so far. */
+/* Redis fell back behind a commit whose figures readers may have: the little that was counted again so far must not
+ * correct them. */
 static void catch_up(struct slot_owner *slot, uint32_t topic, const struct kpid_offset_note *note)
 {
     struct daemon *d = slot->daemon;
